@@ -1,0 +1,1 @@
+"""One folder per system; each implements ports and translates its driver's exceptions."""

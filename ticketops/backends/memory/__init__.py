@@ -1,0 +1,1 @@
+"""Ports in memory: for tests, and for trying things without engines."""

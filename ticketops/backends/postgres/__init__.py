@@ -1,0 +1,1 @@
+"""PostgreSQL: psycopg where speed counts, SQLAlchemy Core elsewhere."""

@@ -1,0 +1,119 @@
+"""Every error that TicketOps raises on purpose.
+
+TicketOpsError
+├── UsageError                a command's words or options contradict each other
+│   └── ConfigError           a configuration file, variable or flag cannot be used
+├── InvalidEvent              an outbox event that the contract does not allow
+├── NotFoundError             what was named does not exist
+├── DeniedError               the context is read-only, or the backend denied the right
+├── RefusedError              a guard said no: no confirmation, a cap reached
+├── InterruptedByUser         Ctrl-C or a declined prompt ended the command
+├── BackendUnavailable        no answer from a backend; transient, try again later
+├── BackendError              a backend answered with an error
+│   ├── SchemaError           a table, column, index or topic is missing or of another type
+│   ├── LockTimeout           a lock was not free in time; transient
+│   └── DataError             a value that a backend refuses
+└── RelayError                a rule of the relay
+    ├── RelayIdTaken          another live process has this relay id
+    ├── ShardCountMismatch    the database was set up with another number of shards
+    ├── LeaseLost             a shard belongs to another relay now; transient
+    └── PublisherBroken       the producer must be replaced before the next batch; transient
+"""
+
+from typing import ClassVar
+
+
+class TicketOpsError(Exception):
+    """What went wrong, why, and what to try next."""
+
+    transient: ClassVar[bool] = False
+    """True where the same call may succeed later without a change by anyone."""
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}" if self.why else self.what
+
+
+class UsageError(TicketOpsError):
+    """A command's words or options contradict each other."""
+
+
+class ConfigError(UsageError):
+    """A configuration file, variable or flag cannot be used."""
+
+
+class InvalidEvent(TicketOpsError):
+    """An outbox event that the contract does not allow."""
+
+
+class NotFoundError(TicketOpsError):
+    """What was named does not exist."""
+
+
+class DeniedError(TicketOpsError):
+    """The context is read-only, or the backend denied the right."""
+
+
+class RefusedError(TicketOpsError):
+    """A guard said no: no confirmation was given, or a cap is reached."""
+
+
+class InterruptedByUser(TicketOpsError):
+    """Ctrl-C, or a declined prompt, ended the command."""
+
+
+class BackendUnavailable(TicketOpsError):
+    """No answer from a backend."""
+
+    transient = True
+
+    def __init__(self, backend: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(f"{backend} is unreachable", why=why, hint=hint)
+        self.backend = backend
+
+
+class BackendError(TicketOpsError):
+    """A backend answered with an error."""
+
+
+class SchemaError(BackendError):
+    """A table, column, index or topic is missing or of another type."""
+
+
+class LockTimeout(BackendError):
+    """A lock was not free in time."""
+
+    transient = True
+
+
+class DataError(BackendError):
+    """A value that a backend refuses."""
+
+
+class RelayError(TicketOpsError):
+    """A rule of the relay."""
+
+
+class RelayIdTaken(RelayError):
+    """Another live process has this relay id."""
+
+
+class ShardCountMismatch(RelayError):
+    """The database was set up with another number of shards."""
+
+
+class LeaseLost(RelayError):
+    """A shard belongs to another relay now."""
+
+    transient = True
+
+
+class PublisherBroken(RelayError):
+    """The producer must be replaced before the next batch."""
+
+    transient = True

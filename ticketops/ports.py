@@ -1,0 +1,165 @@
+"""What services need of the world. Each comment is a guarantee that the conformance suite checks.
+
+Every method may raise BackendUnavailable, and BackendError where the backend refuses the call.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from ticketops.domain.outbox import Backlog, PendingEvent
+from ticketops.domain.relay import (
+    Delivery,
+    Identity,
+    Lease,
+    Membership,
+    OutgoingRecord,
+    Pause,
+    PauseScope,
+    ReadRequest,
+    RelayStatus,
+    Report,
+    Settlement,
+    Takeover,
+)
+
+
+class ShardLeases(Protocol):
+    """Who owns which shard. All times are the server's; no host's clock matters."""
+
+    def prepare(self, shards: int) -> None:
+        """Make the shards exist. Idempotent.
+
+        With another number stored: changes it where no shard is owned and nothing is in flight,
+        else raises ShardCountMismatch.
+        """
+
+    def join(self, identity: Identity, ttl: float) -> None:
+        """Become a member for `ttl` seconds; RelayIdTaken while another instance of the id is live."""
+
+    def heartbeat(self, identity: Identity, report: Report, ttl: float) -> Membership:
+        """Extend the membership and every lease still ours by `ttl` seconds.
+
+        A lease that another relay has taken is not in the answer. RelayIdTaken when another instance took the id.
+        """
+
+    def acquire(self, identity: Identity, limit: int, ttl: float) -> tuple[Takeover, ...]:
+        """Take up to `limit` shards that are free or whose lease ran out, raising each one's epoch.
+
+        Two relays never get one shard at one epoch. The former owner's writes fail from here on.
+        """
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        """Give shards back at once; those no longer ours are left alone."""
+
+    def leave(self, identity: Identity) -> None:
+        """Release every shard and end the membership; idempotent."""
+
+    def lead(self, task: str, identity: Identity, ttl: float) -> bool:
+        """True while this relay is the one leader of `task`; renewed by calling again within `ttl` seconds."""
+
+    def status(self) -> RelayStatus:
+        """Members, shards and pauses as they are; reads only."""
+
+    def pause(self, scope: PauseScope, value: str, by: str, reason: str) -> Pause:
+        """Pause, durably; pausing what is paused replaces who and why."""
+
+    def resume(self, scope: PauseScope, value: str) -> bool:
+        """End a pause; False where there was none."""
+
+
+class OutboxSource(Protocol):
+    """Where the relay's events come from. One instance serves one thread."""
+
+    def check(self) -> None:
+        """Raise SchemaError or DeniedError, naming what is missing, unless the relay can work here."""
+
+    def read(self, request: ReadRequest) -> list[PendingEvent]:
+        """The next pending events, ordered within every shard; holds no lock afterwards.
+
+        Of one aggregate, either a gapless run from its first pending event on (excluded ids apart) or nothing;
+        nothing of an aggregate that is held back. One snapshot, so no later event is seen without an earlier one.
+        """
+
+    def begin(self, batch_id: UUID, leases: frozenset[Lease], events: Sequence[PendingEvent]) -> frozenset[bytes]:
+        """Record, before anything is sent, which events are about to be attempted, per shard.
+
+        Answers the ids that another processor holds or has taken meanwhile (only looked at with skip_locked).
+        LeaseLost when any shard is no longer ours, and then nothing is recorded.
+        """
+
+    def settle(self, settlement: Settlement) -> frozenset[bytes]:
+        """Write what came of a batch and clear its record, in one transaction.
+
+        Answers published ids that could not be marked yet because a row is locked; pass them to `settle` again.
+        Marking is idempotent. LeaseLost when any shard is no longer ours, and then nothing is written.
+        """
+
+    def record_crash(self, lease: Lease, event_id: bytes) -> PendingEvent | None:
+        """The event with one more attempt counted, which ended with its relay; None if it is not pending."""
+
+    def advance_floor(self, leases: frozenset[Lease], floor: int | None) -> int | None:
+        """A seq at or below which nothing is pending in these shards, nor can become so by a commit.
+
+        Never lower than `floor`. None where the table has no seq.
+        """
+
+    def close(self) -> None:
+        """Give up connections; idempotent."""
+
+
+class Publisher(Protocol):
+    """Publishes one batch at a time. One instance serves one thread."""
+
+    def topics(self) -> frozenset[str]:
+        """The topics that exist, from a cache refreshed at most every few seconds."""
+
+    def refuse(self, record: OutgoingRecord) -> str | None:
+        """Why this record cannot be sent at all (no such topic, too large), known before sending; else None."""
+
+    def start(self, records: Sequence[OutgoingRecord]) -> None:
+        """Hand a batch over, in order; returns before it is acknowledged."""
+
+    def finish(self, timeout: float) -> Delivery | None:
+        """What came of the batch; None while it is undecided after `timeout` seconds.
+
+        Of the records of one partition, those acknowledged are a prefix, refused ones apart.
+        """
+
+    def abandon(self) -> None:
+        """Give up what is in flight, so that nothing more of it is sent from here; then ready for `start`."""
+
+    def close(self) -> None:
+        """Give up the connection at once; what is in flight is abandoned."""
+
+
+class Waker(Protocol):
+    """Tells that there may be new events."""
+
+    def wait(self, timeout: float) -> bool:
+        """True when woken; False after `timeout` seconds."""
+
+    def close(self) -> None:
+        """Give up the connection."""
+
+
+class OutboxCare(Protocol):
+    """What the one leader does now and then. Every call is bounded and can be repeated."""
+
+    def backlog(self) -> Backlog:
+        """Counts and ages, as they are now."""
+
+    def delete_published(self, older_than: float, limit: int) -> int:
+        """Delete at most `limit` PUBLISHED rows older than `older_than` seconds; how many it was.
+
+        Never a row that a batch in flight names.
+        """
+
+    def adopt_failed(self, max_attempts: int, stale_after: float, limit: int) -> int:
+        """Set FAILED rows with attempts left, that nobody has retried for `stale_after` seconds, PENDING."""
+
+    def sweep_parked(self, limit: int) -> int:
+        """Turn pending successors of parked events into parked dead letters, in order."""
+
+    def close(self) -> None:
+        """Give up connections; idempotent."""

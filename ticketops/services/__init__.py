@@ -1,0 +1,1 @@
+"""The verbs: what TicketOps does, over ports alone."""
