@@ -95,8 +95,8 @@ class OutboxSource(Protocol):
         Marking is idempotent. LeaseLost when any shard is no longer ours, and then nothing is written.
         """
 
-    def record_crash(self, lease: Lease, event_id: bytes) -> PendingEvent | None:
-        """The event with one more attempt counted, which ended with its relay; None if it is not pending."""
+    def find(self, lease: Lease, event_id: bytes) -> PendingEvent | None:
+        """One event of a shard, held back or not; None where it is no longer pending."""
 
     def advance_floor(self, leases: frozenset[Lease], floor: int | None) -> int | None:
         """A seq at or below which nothing is pending in these shards, nor can become so by a commit.

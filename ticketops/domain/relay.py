@@ -22,6 +22,8 @@ class Unfinished:
 
     batch_id: UUID
     event_ids: tuple[bytes, ...]
+    survived: float
+    """Seconds between the begin of the batch and its owner's last sign of life; negative: none after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class ReadRequest:
     """In the order in which shards should be served."""
     limit: int
     max_bytes: int
-    exclude: frozenset[bytes]
+    exclude: tuple[bytes, ...]
     """Ids in flight or published but not yet marked."""
     floor: int | None
     """A seq at or below which nothing is pending; None reads from the start."""
@@ -137,6 +139,8 @@ class Settlement:
     leases: frozenset[Lease]
     """The shards of the batch; all of them are checked."""
     published: tuple[bytes, ...]
+    recovered: tuple[bytes, ...] = ()
+    """Those of the published that had failed before: their failure is forgotten."""
     failed: tuple[Failed, ...] = ()
 
 

@@ -1,0 +1,210 @@
+"""Connections to PostgreSQL: how they are made, given up, and what their errors mean."""
+
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import conninfo
+
+from ticketops.errors import (
+    BackendError,
+    BackendUnavailable,
+    DataError,
+    DeniedError,
+    LockTimeout,
+    SchemaError,
+    TicketOpsError,
+)
+from ticketops.options import OutboxOptions, PostgresOptions
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+BACKEND = "PostgreSQL"
+
+_UNAVAILABLE = {
+    "53100": "its disk is full",
+    "53200": "it is out of memory",
+    "53300": "it has no connection left",
+    "57P01": "it is shutting down",
+    "57P02": "it crashed",
+    "57P03": "it is starting up",
+    "57P05": "it closed an idle session",
+    "57014": "the statement was cancelled",
+    "25006": "it is read-only; a standby, or a failover under way",
+}
+_MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000", "3D000", "42804"})
+_LOCKED = frozenset({"55P03", "40001", "40P01"})
+
+
+def scope(postgres: PostgresOptions, outbox: OutboxOptions) -> str:
+    """The name of one outbox in TicketOps' own tables."""
+    return f"{postgres.schema}.{outbox.table}"
+
+
+def dsn(options: PostgresOptions, application: str) -> str:
+    """The libpq connection string, with keep-alives that find a dead peer within 20 s; holds the password."""
+    try:
+        return conninfo.make_conninfo(
+            options.url,
+            application_name=application,
+            client_encoding="UTF8",
+            connect_timeout=max(1, math.ceil(options.connect_timeout)),
+            keepalives_idle=5,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=20_000,
+        )
+    except psycopg.ProgrammingError as error:
+        raise BackendError(
+            "postgres.url cannot be read", why=_first_line(error), hint="write postgresql://USER@HOST:PORT/DATABASE"
+        ) from None
+
+
+def connect(
+    options: PostgresOptions, *, application: str, autocommit: bool = True
+) -> "psycopg.Connection[tuple[Any, ...]]":
+    """A new connection; BackendUnavailable or DeniedError where there is none to be had."""
+    with translated():
+        connection = psycopg.connect(dsn(options, application), autocommit=autocommit)
+    connection.prepare_threshold = None
+    return connection
+
+
+def engine(options: PostgresOptions, *, application: str = "ticketops") -> "sqlalchemy.Engine":
+    """A SQLAlchemy engine over `connect`, with a pool of a few connections."""
+    import sqlalchemy  # noqa: PLC0415 - only the commands that build queries pay for it
+
+    return sqlalchemy.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: connect(options, application=application, autocommit=False),
+        pool_pre_ping=True,
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what psycopg, or SQLAlchemy around it, raises into TicketOps' errors."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _from_driver(error) from error
+    except Exception as error:
+        driver_error = getattr(error, "orig", None)
+        if isinstance(driver_error, psycopg.Error):
+            raise _from_driver(driver_error) from error
+        raise
+
+
+def _from_driver(error: psycopg.Error) -> TicketOpsError:
+    state = error.sqlstate or ""
+    why = _first_line(error)
+    if state in _UNAVAILABLE:
+        return BackendUnavailable(BACKEND, why=f"{_UNAVAILABLE[state]} ({why})")
+    if state == "42501" or state.startswith("28") or "authentication failed" in why:
+        return DeniedError(f"{BACKEND} denied the right", why=why, hint="`ticketops db status` lists the rights needed")
+    if state in _MISSING:
+        return SchemaError(f"{BACKEND} lacks what was asked for", why=why, hint="run `ticketops db status`")
+    if state in _LOCKED:
+        return LockTimeout(f"{BACKEND} could not lock a row or table in time", why=why, hint="try again")
+    if not state or state.startswith("08"):
+        return BackendUnavailable(BACKEND, why=why, hint="check postgres.url and that the server runs")
+    if state.startswith("22"):
+        return DataError(f"{BACKEND} refuses a value", why=why)
+    return BackendError(f"{BACKEND} refused a statement", why=f"{why} (SQLSTATE {state})")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+class Session:
+    """One connection for one thread: made when needed, made anew after it broke.
+
+    Every use has a deadline, after which the socket is shut down: a server that stopped answering without
+    closing its connections (suspended, half-open) then costs `answer_timeout` seconds and not for ever.
+    """
+
+    def __init__(self, options: PostgresOptions, application: str) -> None:
+        self._options = options
+        self._application = application
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    @contextmanager
+    def use(self) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
+        """The connection in autocommit mode; raises TicketOps' errors only."""
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._options, application=self._application)
+        connection = self._connection
+        try:
+            with translated(), _WATCHDOG.guard(connection, self._options.answer_timeout):
+                yield connection
+        except BackendUnavailable:
+            self.close()
+            raise
+
+    @contextmanager
+    def transaction(self, *, durable: bool = True) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
+        """A transaction; with `durable` false its commit does not wait for the disk."""
+        with self.use() as connection, connection.transaction():
+            if not durable:
+                connection.execute("SET LOCAL synchronous_commit TO off")
+            yield connection
+
+    def close(self) -> None:
+        """Give up the connection; idempotent."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class _Watchdog:
+    """Shuts down the sockets of connections whose deadline has passed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._deadlines: dict[int, tuple[float, psycopg.Connection[tuple[Any, ...]]]] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def guard(self, connection: "psycopg.Connection[tuple[Any, ...]]", timeout: float) -> Iterator[None]:
+        with self._lock:
+            self._deadlines[id(connection)] = (time.monotonic() + timeout, connection)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="postgres-watchdog", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._deadlines.pop(id(connection), None)
+
+    def _watch(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(0.5):
+            now = time.monotonic()
+            with self._lock:
+                late = [key for key, (deadline, _) in self._deadlines.items() if deadline < now]
+                for key in late:
+                    _sever(self._deadlines.pop(key)[1])
+
+
+def _sever(connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
+    try:
+        descriptor = os.dup(connection.fileno())
+    except (psycopg.OperationalError, OSError):
+        return
+    with socket.socket(fileno=descriptor) as duplicate:
+        try:
+            duplicate.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
+_WATCHDOG = _Watchdog()
