@@ -1,0 +1,73 @@
+"""The entry point: parse, run, and end with the exit code that fits."""
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from ticketops.cli.exits import ExitCode
+from ticketops.cli.flags import asked_for_json
+from ticketops.cli.frame import Invocation
+from ticketops.cli.nouns import root
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command line; the exit code."""
+    _never_fail_to_encode()
+    _announce_interrupts()
+    invocation = Invocation()
+    try:
+        return _ended(invocation, _run(argv, invocation))
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the outermost guard: what nobody expected ends here
+        return _failed(error, argv, invocation)
+
+
+def _run(argv: Sequence[str], invocation: Invocation) -> object:
+    return root().main(args=list(argv), prog_name="ticketops", standalone_mode=False, obj=invocation)
+
+
+def _ended(invocation: Invocation, result: object) -> int:
+    """A command may return an exit code; without one it is done."""
+    invocation.out.finish()
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _failed(error: Exception, argv: Sequence[str], invocation: Invocation) -> int:
+    from ticketops.cli import failures  # noqa: PLC0415 - only where something failed
+
+    if failures.is_help(error):
+        sys.stderr.write(str(error) + "\n")
+        return ExitCode.USAGE
+    as_json = asked_for_json(argv) or not (invocation.output is None or invocation.output.human)
+    return failures.show(
+        error, sys.stderr, as_json=as_json, debug=invocation.debug, secrets=invocation.known_secrets
+    )
+
+
+def _never_fail_to_encode() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _announce_interrupts() -> None:
+    """Say at once that Ctrl-C was seen, before anything unwinds; a daemon sets its own handler over this."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"\ninterrupted: stopping\n")
+    signal.default_int_handler(number, frame)

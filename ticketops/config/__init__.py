@@ -1,0 +1,29 @@
+"""Configuration: TOML, contexts, environment and flags, made into frozen options.
+
+The names below are loaded on first use, so that `ticketops.config.redact` costs nothing else.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ticketops.config.load import Settings, load
+    from ticketops.config.redact import redact, redacting_processor
+    from ticketops.config.schema import Config
+
+__all__ = ["Config", "Settings", "load", "redact", "redacting_processor"]
+
+_HOMES: Final = {
+    "Config": "schema",
+    "Settings": "load",
+    "load": "load",
+    "redact": "redact",
+    "redacting_processor": "redact",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
