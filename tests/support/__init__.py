@@ -1,0 +1,1 @@
+"""What the tests share: engines, databases, topics, a TCP proxy and polling."""
