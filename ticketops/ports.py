@@ -3,11 +3,14 @@
 Every method may raise BackendUnavailable, and BackendError where the backend refuses the call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from ticketops.domain.outbox import Backlog, PendingEvent
+from ticketops.domain.changes import BatchResult, EventDetail, Left, Operation, OutboxStats, Summary
+from ticketops.domain.database import Finding, Step, UpgradeRequest
+from ticketops.domain.outbox import Backlog, EventRow, PendingEvent
 from ticketops.domain.relay import (
     Delivery,
     Identity,
@@ -22,6 +25,7 @@ from ticketops.domain.relay import (
     Settlement,
     Takeover,
 )
+from ticketops.domain.selectors import Selector
 
 
 class ShardLeases(Protocol):
@@ -64,8 +68,11 @@ class ShardLeases(Protocol):
     def pause(self, scope: PauseScope, value: str, by: str, reason: str) -> Pause:
         """Pause, durably; pausing what is paused replaces who and why."""
 
-    def resume(self, scope: PauseScope, value: str) -> bool:
+    def resume(self, scope: PauseScope, value: str, by: str, reason: str) -> bool:
         """End a pause; False where there was none."""
+
+    def close(self) -> None:
+        """Give up the connection; idempotent."""
 
 
 class OutboxSource(Protocol):
@@ -81,7 +88,9 @@ class OutboxSource(Protocol):
         nothing of an aggregate that is held back. One snapshot, so no later event is seen without an earlier one.
         """
 
-    def begin(self, batch_id: UUID, leases: frozenset[Lease], events: Sequence[PendingEvent]) -> frozenset[bytes]:
+    def begin(
+        self, batch_id: UUID, leases: frozenset[Lease], events: Sequence[PendingEvent]
+    ) -> frozenset[bytes]:
         """Record, before anything is sent, which events are about to be attempted, per shard.
 
         Answers the ids that another processor holds or has taken meanwhile (only looked at with skip_locked).
@@ -111,8 +120,8 @@ class OutboxSource(Protocol):
 class Publisher(Protocol):
     """Publishes one batch at a time. One instance serves one thread."""
 
-    def topics(self) -> frozenset[str]:
-        """The topics that exist, from a cache refreshed at most every few seconds."""
+    def prepare(self) -> None:
+        """Connect, if that is not done; BackendUnavailable where there is no broker."""
 
     def refuse(self, record: OutgoingRecord) -> str | None:
         """Why this record cannot be sent at all (no such topic, too large), known before sending; else None."""
@@ -155,11 +164,90 @@ class OutboxCare(Protocol):
         Never a row that a batch in flight names.
         """
 
-    def adopt_failed(self, max_attempts: int, stale_after: float, limit: int) -> int:
-        """Set FAILED rows with attempts left, that nobody has retried for `stale_after` seconds, PENDING."""
+    def failed(self, max_attempts: int, limit: int) -> dict[UUID, int]:
+        """At most `limit` FAILED rows with attempts left, each with its retry_count."""
 
-    def sweep_parked(self, limit: int) -> int:
-        """Turn pending successors of parked events into parked dead letters, in order."""
+    def adopt(self, rows: Mapping[UUID, int]) -> int:
+        """Set those of the rows PENDING that are still FAILED with that retry_count; how many it was."""
+
+    def tidy_failures(self, limit: int) -> int:
+        """Park the pending successors of parked events, and forget failures whose event is gone; how many."""
+
+    def close(self) -> None:
+        """Give up connections; idempotent."""
+
+
+class SchemaKeeper(Protocol):
+    """The database's schema: what stands, what is missing, and how it gets there."""
+
+    def findings(self) -> tuple[Finding, ...]:
+        """One finding per item, as things are now; changes nothing."""
+
+    def plan(self, request: UpgradeRequest) -> tuple[Step, ...]:
+        """The steps that are missing; none where all is as it should be.
+
+        SchemaError, DeniedError, BackendError or BackendUnavailable where they could not succeed.
+        """
+
+    def apply(
+        self, request: UpgradeRequest, *, actor: str, progress: Callable[[str], None]
+    ) -> tuple[Step, ...]:
+        """Take the steps that are missing by now; those that were taken.
+
+        Of several at the same time one works and the others wait. LockTimeout where a table was in use for too
+        long; a step that failed left nothing half done that the next call would not finish.
+        """
+
+
+class OutboxAdmin(Protocol):
+    """An operator's view of the outbox, and changes to it.
+
+    Changes are conditional on what a row is when it is changed, and leave rows alone that a relay has in flight or
+    that somebody has locked. Each batch is one transaction, which also counts itself in the operation's audit row and
+    tells relays to read again from the start.
+    """
+
+    def now(self) -> datetime:
+        """The database's clock."""
+
+    def stats(self, window: float) -> OutboxStats:
+        """Counts and ages now, and rates over the last `window` seconds."""
+
+    def rows(self, selector: Selector) -> Iterator[EventRow]:
+        """The selected events without payloads, streamed: published ones newest first, others in order."""
+
+    def show(self, event_id: UUID) -> EventDetail:
+        """One event with its payload; NotFoundError."""
+
+    def missing(self, ids: Sequence[UUID]) -> tuple[UUID, ...]:
+        """Those of the ids that are not in the outbox."""
+
+    def summarize(self, selector: Selector) -> Summary:
+        """What the selector meets now."""
+
+    def select(self, selector: Selector, *, companions: bool = False) -> list[bytes]:
+        """The ids that the selector meets now, in order; with parked companions where asked for."""
+
+    def events(self, ids: Sequence[bytes]) -> list[PendingEvent]:
+        """These events as the relay reads them, whatever their status, in the order of `ids`; gone ones left out."""
+
+    def begin(self, operation: Operation) -> None:
+        """Open the operation's audit row."""
+
+    def retry(self, operation: Operation, ids: Sequence[bytes]) -> BatchResult:
+        """Make failed and held-back events due at once."""
+
+    def skip(self, operation: Operation, ids: Sequence[bytes]) -> BatchResult:
+        """Make waiting events dead letters, so that their aggregates go on."""
+
+    def delete_published(self, operation: Operation, selector: Selector, limit: int) -> int:
+        """Delete at most `limit` PUBLISHED rows; how many it was."""
+
+    def count(self, operation: Operation, changed: int) -> None:
+        """Add to the audit row what was done outside the database."""
+
+    def end(self, operation: Operation, result: str, left: Mapping[Left, int]) -> None:
+        """Close the operation's audit row."""
 
     def close(self) -> None:
         """Give up connections; idempotent."""

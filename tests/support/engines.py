@@ -15,14 +15,19 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg import sql
 
 from support import run
+from support.pooler import fake_backend_pid
+from support.proxy import TcpProxy
+from ticketops.backends.postgres.upgrade import PostgresSchema
+from ticketops.domain.database import UpgradeRequest
 from ticketops.embedded.kafka import KafkaServer
 from ticketops.embedded.postgres import PostgresServer
 from ticketops.embedded.valkey import ValkeyServer
-from ticketops.options import KafkaOptions, PostgresOptions, RedisOptions
+from ticketops.options import KafkaOptions, OutboxOptions, PostgresOptions, RedisOptions, RelayOptions
 
 MakePostgres = Callable[..., PostgresServer]
 MakeKafka = Callable[..., KafkaServer]
 MakeTopic = Callable[..., str]
+MakeProxy = Callable[..., TcpProxy]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,6 +59,10 @@ class Postgres:
     """A PostgreSQL server in which tests may create databases."""
 
     url: str
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or 5432
 
     def url_of(self, database: str) -> str:
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{database}"))
@@ -89,6 +98,8 @@ def database_template(postgres: Postgres) -> Iterator[str]:
     """The name of the database that each test's database is cloned from."""
     name = _fresh_name("template")
     postgres.create_database(name)
+    schema = PostgresSchema(PostgresOptions(url=postgres.url_of(name)), OutboxOptions(), RelayOptions())
+    schema.apply(UpgradeRequest(), actor="tests", progress=lambda _: None)
     yield name
     postgres.drop_database(name)
 
@@ -203,3 +214,16 @@ def make_kafka() -> Iterator[MakeKafka]:
 def own_kafka(make_kafka: MakeKafka) -> KafkaServer:
     """A Kafka cluster of one broker that the test may kill, suspend and restart."""
     return make_kafka()
+
+
+@pytest.fixture
+def tcp_proxy() -> Iterator[MakeProxy]:
+    """Start proxies: `tcp_proxy(port, latency=0.05, backend_pid=12345)`."""
+    with ExitStack() as stack:
+
+        def make(target: int, *, backend_pid: int | None = None, **options: Any) -> TcpProxy:
+            if backend_pid is not None:
+                options["rewrite"] = fake_backend_pid(backend_pid)
+            return stack.enter_context(TcpProxy(target, **options))
+
+        yield make

@@ -77,7 +77,7 @@ _OWN_RIGHTS = """
 select format('%%s on %%I.%%I', r, n.nspname, c.relname)
   from pg_class c join pg_namespace n on n.oid = c.relnamespace, unnest(%s::text[]) r
  where n.nspname = %s and c.relkind = 'r' and c.relname <> %s and not has_table_privilege(c.oid, r)
-   and not (c.relname = 'audit' and r in ('UPDATE', 'DELETE'))
+   and not (c.relname = 'audit' and r = 'DELETE')
  order by 1
 """
 

@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from ticketops.backends.postgres import upgrade_plan, upgrade_sql
 from ticketops.backends.postgres.findings import findings
 from ticketops.backends.postgres.inspection import inspect
-from ticketops.backends.postgres.session import connect, translated
+from ticketops.backends.postgres.session import Session, connect, translated
 from ticketops.backends.postgres.snapshot import Names
 from ticketops.domain.database import Finding, Step, UpgradeRequest, timeout_sql
 from ticketops.errors import LockTimeout
@@ -30,15 +32,15 @@ class PostgresSchema:
 
     def findings(self) -> tuple[Finding, ...]:
         """See SchemaKeeper."""
-        with self._connected() as connection:
+        with self._reading() as connection:
             return findings(inspect(connection, self._names), self._names)
 
     def plan(self, request: UpgradeRequest) -> tuple[Step, ...]:
         """See SchemaKeeper."""
-        with self._connected() as connection:
+        with self._reading() as connection:
             return upgrade_plan.plan(inspect(connection, self._names), request, self._names)
 
-    def apply(self, request: UpgradeRequest, progress: Callable[[str], None]) -> tuple[Step, ...]:
+    def apply(self, request: UpgradeRequest, *, actor: str, progress: Callable[[str], None]) -> tuple[Step, ...]:
         """See SchemaKeeper."""
         with self._connected() as guard, self._alone(guard, progress), self._connected() as connection:
             connection.add_notice_handler(lambda notice: progress(f"  {notice.message_primary}"))
@@ -46,7 +48,26 @@ class PostgresSchema:
             for step in steps:
                 progress(step.title)
                 self._run(connection, step)
+                self._record(connection, step, actor)
             return steps
+
+    def _record(self, connection: Connection, step: Step, actor: str) -> None:
+        """Every change is in the audit log, which the first step creates."""
+        query = sql.SQL(
+            "INSERT INTO {} (actor, action, target, details, result) VALUES (%s, 'db upgrade', %s, %s, 'done')"
+        ).format(sql.Identifier(self._postgres.own_schema, "audit"))
+        details = Jsonb({"step": step.name, "title": step.title})
+        connection.execute(query, [actor, self._names.scope, details])
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """A connection with a deadline: a server that is suspended does not answer at all."""
+        session = Session(self._postgres, _APPLICATION)
+        try:
+            with session.use() as connection:
+                yield connection
+        finally:
+            session.close()
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
