@@ -1,6 +1,6 @@
 """Frozen options: what every part can be told, with its unit, its default and what None or 0 means.
 
-The docstring under a field is what `config.example.toml` says of it.
+The docstring under a field is what `config.example.toml` says of it; `repr=False` marks what is, or may hold, a secret.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 class PostgresOptions:
     """The booking service's database."""
 
-    url: str = "postgresql://localhost:5432/booking"
+    url: str = field(default="postgresql://localhost:5432/booking", repr=False)
     """A libpq URL; several hosts and `target_session_attrs=read-write` follow a failover. Secret."""
     url_file: str = ""
     """A file that holds the URL, read instead of `url`."""
@@ -47,11 +47,11 @@ class KafkaOptions:
     """host:port, comma-separated."""
     username: str = ""
     """SASL user name."""
-    password: str = ""
+    password: str = field(default="", repr=False)
     """SASL password. Secret."""
     password_file: str = ""
     """A file that holds the SASL password."""
-    properties: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    properties: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
     """Any librdkafka setting (TLS, SASL, tuning); wins over TicketOps' own."""
 
 
@@ -59,7 +59,7 @@ class KafkaOptions:
 class RedisOptions:
     """The booking worker's Redis or Valkey."""
 
-    url: str = "redis://localhost:6379/0"
+    url: str = field(default="redis://localhost:6379/0", repr=False)
     """redis://, rediss:// or unix://. Secret."""
     url_file: str = ""
     """A file that holds the URL, read instead of `url`."""

@@ -27,7 +27,7 @@ class Show(StrEnum):
     """A number with thousands set apart, to the right."""
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> object:  # noqa: PLR0911 - one return per kind of value
     """`value` in JSON's own types: RFC 3339 in UTC for times, seconds for durations, null for no number."""
     match value:
         case Enum():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -112,7 +113,7 @@ def options(  # noqa: PLR0913 - one argument per option
 def asked_for_json(argv: Sequence[str]) -> bool:
     """True where the words ask for JSON; for errors in the words themselves, before anything is parsed."""
     words = list(argv[: argv.index("--")] if "--" in argv else argv)
-    values = [after for word, after in zip(words, words[1:], strict=False) if word in {"-o", "--output"}]
+    values = [after for word, after in pairwise(words) if word in {"-o", "--output"}]
     values += [word.removeprefix("--output=") for word in words if word.startswith("--output=")]
     values += [word.removeprefix("-o") for word in words if word.startswith("-o")]
     return any(value in {Format.JSON, Format.JSONL} for value in values)

@@ -26,12 +26,26 @@ class Invocation(Flags):
     @cached_property
     def settings(self) -> "Settings":
         """The configuration with the origin of every value; ConfigError where it cannot be used."""
+        settings = self.load()
+        self.note_warnings(settings)
+        return settings
+
+    def load(self, context: str | None = None, *, strict: bool = True, read_secrets: bool = True) -> "Settings":
+        """Read the configuration as the flags say, or in another context."""
         from ticketops.config import load  # noqa: PLC0415 - `--help` must not pay for it
 
-        settings = load(file=self.config_file, context=self.context, assignments=self.assignments)
+        return load(
+            file=self.config_file,
+            context=context or self.context,
+            assignments=self.assignments,
+            strict=strict,
+            read_secrets=read_secrets,
+        )
+
+    def note_warnings(self, settings: "Settings") -> None:
+        """Tell what the configuration says without effect."""
         for warning in settings.warnings:
             self.out.note(f"warning: {warning}")
-        return settings
 
     @property
     def config(self) -> "Config":

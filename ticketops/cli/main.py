@@ -51,9 +51,7 @@ def _failed(error: Exception, argv: Sequence[str], invocation: Invocation) -> in
         sys.stderr.write(str(error) + "\n")
         return ExitCode.USAGE
     as_json = asked_for_json(argv) or not (invocation.output is None or invocation.output.human)
-    return failures.show(
-        error, sys.stderr, as_json=as_json, debug=invocation.debug, secrets=invocation.known_secrets
-    )
+    return failures.show(error, sys.stderr, as_json=as_json, debug=invocation.debug, secrets=invocation.known_secrets)
 
 
 def _never_fail_to_encode() -> None:

@@ -62,7 +62,9 @@ def load(noun: Noun) -> Any:  # noqa: ANN401 - Typer's command class is private 
     except ModuleNotFoundError as error:
         if error.name != noun.module:
             raise
-        raise UsageError(f"ticketops {noun.name} is not in this build", hint="ticketops --help lists what is") from error
+        raise UsageError(
+            f"ticketops {noun.name} is not in this build", hint="ticketops --help lists what is"
+        ) from error
     command = _group(noun, module.app) if hasattr(module, "app") else _plain(noun, module.command)
     _add_flags(command)
     return command

@@ -2,7 +2,7 @@
 
 | format | a list | one thing |
 |---|---|---|
-| `table` | a table on a terminal; in a pipe tab-separated fields, whole, without a header | `key: value` lines; in a pipe tab-separated |
+| `table` | a table on a terminal; in a pipe tab-separated, whole, no header | `key: value` lines, or key TAB value |
 | `wide` | the same with every column, never cut | the same |
 | `json` | `{"kind": …, "version": 1, "items": […]}` | `{"kind": …, "version": 1, …}` |
 | `jsonl` | one item a line, without an envelope | the same on one line |

@@ -1,46 +1,53 @@
-"""Tables on a terminal; the only importer of rich among the commands' output."""
+"""Tables on a terminal, measured in its cells: wide characters take two, combining ones none."""
 
-import io
+import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len, set_cell_size
 
 from ticketops.cli.cells import Show
 
 if TYPE_CHECKING:
     from ticketops.cli.output import Column
 
-_UNCUT = 100_000
-"""Columns of a terminal that cuts nothing."""
+_GAP: Final = "  "
+_NARROWEST: Final = 8
+"""Cells that every column keeps, even where the lines get too long."""
 
 
 def table(columns: Sequence["Column"], rows: Sequence[Sequence[str]], *, color: bool, wide: bool) -> str:
-    """The rows under their headings, as wide as the terminal, or as wide as needed; cells are never markup."""
-    grid = Table(box=None, pad_edge=False, header_style="bold" if color else "")
-    for index, column in enumerate(columns):
-        grid.add_column(
-            Text(column.heading),
-            justify="left" if column.show is Show.TEXT else "right",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=max((len(row[index]) for row in rows), default=0) if column.keep else None,
-        )
-    for row in rows:
-        grid.add_row(*(Text(value) for value in row))
-    return _drawn(grid, color=color, wide=wide)
+    """The rows under their headings, cut to the terminal's width unless `wide`."""
+    natural = [max(map(cell_len, texts)) for texts in zip(*_with_headings(columns, rows), strict=True)]
+    room = None if wide else shutil.get_terminal_size().columns - len(_GAP) * (len(columns) - 1)
+    widths = natural if room is None else _fitted(columns, natural, room)
+    heading = _line(columns, [column.heading for column in columns], widths)
+    lines = [f"\x1b[1m{heading}\x1b[0m" if color else heading, *(_line(columns, row, widths) for row in rows)]
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _drawn(grid: Table, *, color: bool, wide: bool) -> str:
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        force_terminal=color,
-        no_color=not color,
-        color_system="standard" if color else None,
-        width=_UNCUT if wide else None,
-    )
-    console.print(grid)
-    return "".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
+def _with_headings(columns: Sequence["Column"], rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    return [[column.heading for column in columns], *rows]
+
+
+def _fitted(columns: Sequence["Column"], natural: Sequence[int], room: int) -> list[int]:
+    """Take what is too much from the widest column that may be cut, a cell at a time."""
+    widths = list(natural)
+    while sum(widths) > room:
+        cuttable = [index for index, column in enumerate(columns) if not column.keep and widths[index] > _NARROWEST]
+        if not cuttable:
+            break
+        widths[max(cuttable, key=lambda index: widths[index])] -= 1
+    return widths
+
+
+def _line(columns: Sequence["Column"], texts: Sequence[str], widths: Sequence[int]) -> str:
+    parts = zip(columns, texts, widths, strict=True)
+    return _GAP.join(_padded(text, width, left=column.show is Show.TEXT) for column, text, width in parts).rstrip()
+
+
+def _padded(text: str, width: int, *, left: bool) -> str:
+    space = width - cell_len(text)
+    if space < 0:
+        return set_cell_size(text, width - 1) + "…"
+    return text + " " * space if left else " " * space + text

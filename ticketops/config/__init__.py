@@ -7,19 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ticketops.config.load import Settings, load
-    from ticketops.config.redact import redact, redacting_processor
+    from ticketops.config.loader import Settings, load
     from ticketops.config.schema import Config
 
-__all__ = ["Config", "Settings", "load", "redact", "redacting_processor"]
+__all__ = ["Config", "Settings", "load"]
 
-_HOMES: Final = {
-    "Config": "schema",
-    "Settings": "load",
-    "load": "load",
-    "redact": "redact",
-    "redacting_processor": "redact",
-}
+_HOMES: Final = {"Config": "schema", "Settings": "loader", "load": "loader"}
 
 
 def __getattr__(name: str) -> object:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ticketops.config.origins import Entry, Layer, Origin, Source
 from ticketops.config.problems import Problem, did_you_mean
-from ticketops.config.redact import is_secret_name, passwords_in
+from ticketops.config.redact import is_secret_name, redact
 from ticketops.config.schema import Key, keys
 
 
@@ -49,9 +49,7 @@ def _resolve(name: str) -> tuple[Key | None, str]:
 
 
 def _is_secret(key: Key, item: str, value: str) -> bool:
-    if not key.secret:
-        return False
-    return is_secret_name(item or key.name) or bool(passwords_in(value)) or "://" in value and "@" in value and ":" in value.partition("://")[2].rpartition("@")[0]
+    return key.secret and (is_secret_name(item or key.name) or redact(value) != value)
 
 
 def _reference(key: Key) -> str:

@@ -88,7 +88,9 @@ def _text(path: Path) -> str:
         ) from None
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be read", why=error.strerror or type(error).__name__, hint="ticketops config init writes one"
+            f"{path} cannot be read",
+            why=error.strerror or type(error).__name__,
+            hint="ticketops config init writes one",
         ) from None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from functools import cache
+from functools import cache, reduce
 from typing import Any, Final, TypeVar, get_origin, get_type_hints
 
 from ticketops.options import (
@@ -103,5 +103,12 @@ def _build(kind: type[_T], prefix: str, values: Mapping[str, object]) -> _T:
     made = {}
     for item in fields(kind):  # type: ignore[arg-type]
         name = prefix + item.name
-        made[item.name] = _build(hints[item.name], f"{name}.", values) if is_dataclass(hints[item.name]) else values[name]
+        made[item.name] = (
+            _build(hints[item.name], f"{name}.", values) if is_dataclass(hints[item.name]) else values[name]
+        )
     return kind(**made)
+
+
+def value_of(config: Config, name: str) -> object:
+    """The value of a dotted name."""
+    return reduce(getattr, name.split("."), config)

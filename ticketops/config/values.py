@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from ticketops.config.origins import Entry
+from ticketops.config.origins import Entry, Source
 from ticketops.config.problems import Problem
 from ticketops.config.redact import redact
 from ticketops.config.schema import Key
@@ -20,7 +20,7 @@ def convert(key: Key, entry: Entry) -> object | Problem:
     try:
         raw = _from_text(key, entry.value) if entry.textual and isinstance(entry.value, str) else entry.value
         lax = entry.textual and not (key.is_map or key.is_list)
-        value = msgspec.convert(raw, key.type, strict=not lax)
+        value: object = msgspec.convert(raw, key.type, strict=not lax)
     except (msgspec.ValidationError, ValueError):
         return _misfit(key, entry)
     if isinstance(value, float) and not math.isfinite(value):
@@ -41,7 +41,7 @@ def expected(kind: object) -> str:
         return f"a table of {_plural(arguments[1])}"
     if isinstance(kind, type) and issubclass(kind, Enum):
         return "one of " + ", ".join(f'"{item.value}"' for item in kind)
-    return _NAMES.get(kind, "a value")  # type: ignore[call-overload, no-any-return]
+    return _NAMES.get(kind, "a value")
 
 
 _NAMES: dict[object, str] = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
@@ -62,7 +62,7 @@ def _bounds(meta: object) -> str:
     return " ".join(f"{word} {bound:,}".replace(",", " ") for word, bound in words if bound is not None)
 
 
-def got(value: object) -> str:
+def got(value: object) -> str:  # noqa: PLR0911 - one return per kind of value
     """What a value is, in words, with the value where it is short."""
     match value:
         case bool():
@@ -83,8 +83,9 @@ def got(value: object) -> str:
 
 def _misfit(key: Key, entry: Entry) -> Problem:
     shown = "another value (not shown: it may be secret)" if key.secret else redact(got(entry.value))
+    place = entry.origin.place if entry.origin.source is Source.FLAG else f"{entry.origin.place}: {key.name}"
     return Problem(
-        f"{entry.origin.place}: {key.name} cannot be used",
+        f"{place} cannot be used",
         why=f"expected {expected(key.type)}, got {shown}",
         hint=f"the default is {shown_default(key)}",
     )

@@ -1,0 +1,138 @@
+"""Values that contradict each other, each of them fine by itself."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Final
+
+from ticketops.config.problems import Problem
+from ticketops.config.schema import Config
+from ticketops.options import OutboxColumns, OutboxOptions
+
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_MAX_IDENTIFIER: Final = 63
+"""Bytes in a PostgreSQL identifier (NAMEDATALEN - 1); a longer one is cut silently."""
+_NEEDED: Final = ("id", "aggregate_type", "aggregate_id", "payload")
+
+
+def check(config: Config) -> list[Problem]:
+    """Everything that cannot work; empty where nothing was found. Asks no backend."""
+    found = (_columns, _names, _topics, _topic_lists, _relay, _backends)
+    return [problem for part in found for problem in part(config)]
+
+
+def _columns(config: Config) -> Iterator[Problem]:
+    columns = config.outbox.columns
+    for name in _NEEDED:
+        if not getattr(columns, name):
+            yield Problem(f"outbox.columns.{name} is empty", why="the relay cannot work without it", hint="name it")
+    if not columns.seq and not columns.created_at:
+        yield Problem(
+            "outbox.columns.seq and outbox.columns.created_at are both empty",
+            why="nothing tells the order of the events",
+            hint="name one of them; ticketops db upgrade can add seq",
+        )
+    if not columns.status and config.outbox.on_published == "mark":
+        yield Problem(
+            'outbox.columns.status is empty and outbox.on_published is "mark"',
+            why="there is no column to mark",
+            hint='set outbox.on_published = "delete"',
+        )
+    yield from _repeated(columns)
+
+
+def _repeated(columns: OutboxColumns) -> Iterator[Problem]:
+    names = Counter(name for name in _column_names(columns) if name)
+    for name, count in names.items():
+        if count > 1:
+            yield Problem(f"outbox.columns names the column {name} {count} times", why="each means something else")
+
+
+def _column_names(columns: OutboxColumns) -> list[str]:
+    return [getattr(columns, item.name) for item in fields(columns)]
+
+
+def _names(config: Config) -> Iterator[Problem]:
+    named = {
+        "postgres.schema": config.postgres.schema,
+        "postgres.own_schema": config.postgres.own_schema,
+        "outbox.table": config.outbox.table,
+    }
+    for key, name in named.items():
+        if not name:
+            yield Problem(f"{key} is empty", hint="name it, or leave the key out")
+    columns = {
+        f"outbox.columns.{item.name}": getattr(config.outbox.columns, item.name) for item in fields(OutboxColumns)
+    }
+    for key, name in {**named, **columns}.items():
+        if len(name.encode(errors="replace")) > _MAX_IDENTIFIER or "\0" in name:
+            yield Problem(f"{key} is no PostgreSQL name", why=f"a name has at most {_MAX_IDENTIFIER} bytes, and no NUL")
+
+
+def _topics(config: Config) -> Iterator[Problem]:
+    if not config.outbox.topics:
+        yield Problem("outbox.topics is empty", why="no event has a topic", hint='map "*" to a topic')
+    for kind, topic in config.outbox.topics.items():
+        name = topic.replace("{type}", "x")
+        if not _TOPIC.fullmatch(name) or name in {".", ".."}:
+            yield Problem(
+                f"outbox.topics.{kind} is no topic name",
+                why="Kafka takes up to 249 letters, digits, dots, underscores and hyphens",
+            )
+    for kind in config.relay.aggregate_types:
+        if kind not in config.outbox.topics and "*" not in config.outbox.topics:
+            yield Problem(f"relay.aggregate_types names {kind}, which has no topic", hint="add it to [outbox.topics]")
+
+
+def _topic_lists(config: Config) -> Iterator[Problem]:
+    named = {
+        "outbox.on_failure_by_topic": config.outbox.on_failure_by_topic,
+        "outbox.no_headers": config.outbox.no_headers,
+    }
+    for key, topics in named.items():
+        for topic in topics:
+            if not _is_mapped(config.outbox, topic):
+                yield Problem(
+                    f"{key} names {topic}, which no aggregate type maps to",
+                    why=f"[outbox.topics] has {', '.join(config.outbox.topics.values()) or 'none'}",
+                )
+
+
+def _is_mapped(outbox: OutboxOptions, topic: str) -> bool:
+    return any(
+        re.fullmatch(".*".join(re.escape(part) for part in mapped.split("{type}")), topic)
+        for mapped in outbox.topics.values()
+    )
+
+
+def _relay(config: Config) -> Iterator[Problem]:
+    relay = config.relay
+    if relay.retry_cap < relay.retry_base:
+        yield Problem(
+            f"relay.retry_cap ({relay.retry_cap:g} s) is below relay.retry_base ({relay.retry_base:g} s)",
+            why="the longest wait would be shorter than the first",
+        )
+    if relay.shadow and relay.skip_locked:
+        yield Problem(
+            "relay.shadow and relay.skip_locked contradict each other",
+            why="a shadow locks no row, so it cannot tell which ones are locked",
+            hint="set relay.skip_locked = false until the shadow ends",
+        )
+
+
+def _backends(config: Config) -> Iterator[Problem]:
+    url = config.postgres.url
+    if not url.startswith(("postgresql://", "postgres://")) and not re.match(r"\s*\w+\s*=", url):
+        yield Problem("postgres.url is no connection string", hint="write postgresql://USER@HOST:PORT/DATABASE")
+    if not config.redis.url.startswith(("redis://", "rediss://", "unix://")):
+        yield Problem("redis.url is no Redis URL", hint="write redis://HOST:PORT/DATABASE")
+    if not config.kafka.bootstrap_servers.strip() and "bootstrap.servers" not in config.kafka.properties:
+        yield Problem("kafka.bootstrap_servers is empty", hint="write HOST:PORT, comma-separated")
+    yield from _sasl(config)
+
+
+def _sasl(config: Config) -> Iterator[Problem]:
+    kafka = config.kafka
+    if kafka.password and not kafka.username and "sasl.username" not in kafka.properties:
+        yield Problem("kafka.password is set without kafka.username", hint="set kafka.username")
