@@ -100,8 +100,12 @@ def main() -> None:
     _answer({"pid": engine.pid, "started": psutil.Process(engine.pid).create_time()})
     if order["owner"] is None:
         os._exit(0)
-    threading.Thread(target=_end_with_owner, args=(order, engine.pid), daemon=True).start()
+    is_owner_gone = threading.Event()
+    watcher = threading.Thread(target=_end_with_owner, args=(order, engine.pid, is_owner_gone), daemon=True)
+    watcher.start()
     engine.wait()
+    if is_owner_gone.is_set():
+        watcher.join()
 
 
 def _read_order() -> dict[str, Any]:
@@ -137,9 +141,10 @@ def _answer(answer: Mapping[str, object]) -> None:
         os.dup2(nothing.fileno(), 1)
 
 
-def _end_with_owner(order: Mapping[str, Any], pid: int) -> None:
+def _end_with_owner(order: Mapping[str, Any], pid: int, is_owner_gone: threading.Event) -> None:
     if not _outlives_owner(order["owner"], lifeline=order["lifeline"]):
         return
+    is_owner_gone.set()
     end_family(pid, order["stop_signal"], order["grace"])
     if order["remove"]:
         shutil.rmtree(order["remove"], ignore_errors=True)

@@ -11,8 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
+
 from ticketops.embedded import folders
-from ticketops.embedded.engine import Engine, write_secret
+from ticketops.embedded.engine import Engine, read_state, write_secret
 from ticketops.errors import BackendError
 
 _USER = "postgres"
@@ -96,6 +98,7 @@ class PostgresServer(Engine):
     def _prepare(self) -> Sequence[str]:
         if not (self.data / "PG_VERSION").exists():
             self._copy_template()
+        self._unlock()
         durability = {} if self._durable else _NOT_DURABLE
         settings = {**_SETTINGS, **durability, "port": str(self.port), **self.settings}
         lines = [f"{name} = '{_quoted(value)}'\n" for name, value in settings.items()]
@@ -114,6 +117,13 @@ class PostgresServer(Engine):
         self.data.mkdir(mode=0o700)
         _hand_over(self.data, self._account_to_use)
         _run(["cp", "-Rp", f"{template}/.", str(self.data)], self._account_to_use)
+
+    def _unlock(self) -> None:
+        """Remove the lock of a killed server that nobody has reaped yet; PostgreSQL takes it for alive."""
+        lock = self.data / "postmaster.pid"
+        former = read_state(self.home)
+        if former and psutil.pid_exists(former.process.pid) and not former.is_running:
+            lock.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
         try:
