@@ -92,6 +92,8 @@ def cell(value: object, show: Show = Show.TEXT) -> str:
             return age(value)
         case int() if show is Show.COUNT and not isinstance(value, bool):
             return f"{value:,}".replace(",", " ")
+        case list() | tuple() if all(isinstance(item, str) for item in value):
+            return terminal_safe(", ".join(value)) or "-"
         case _:
             return field(value)
 

@@ -1,7 +1,9 @@
 """The options that every command takes, before the noun or after the verb."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,6 +14,16 @@ import ticketops
 from ticketops.cli.output import Format
 
 _SHOWN_AFTER_THE_VERB: Final = frozenset({"output", "context"})
+ROOT_ONLY: Final = frozenset({"version", "completion"})
+"""Options that make sense before the noun alone."""
+
+
+class Shell(StrEnum):
+    """The shells whose completion is served."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
 
 
 @dataclass(slots=True)
@@ -49,6 +61,13 @@ def _version(ctx: typer.Context, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         typer.echo(f"ticketops {ticketops.__version__}")
         raise typer.Exit
+
+
+def _completion(ctx: typer.Context, value: Shell | None) -> None:
+    """Typer prints the script when this variable asks for it."""
+    if value is not None and not ctx.resilient_parsing:
+        os.environ["_TICKETOPS_COMPLETE"] = f"source_{value}"
+        ctx.find_root().command.main(args=[], prog_name="ticketops")
 
 
 def options(  # noqa: PLR0913 - one argument per option
@@ -106,6 +125,16 @@ def options(  # noqa: PLR0913 - one argument per option
         bool,
         typer.Option("--version", callback=_version, expose_value=False, is_eager=True, help="Print the version."),
     ] = False,
+    completion: Annotated[
+        Shell | None,
+        typer.Option(
+            "--show-completion",
+            callback=_completion,
+            expose_value=False,
+            is_eager=True,
+            help="Print the completion script of a shell.",
+        ),
+    ] = None,
 ) -> None:
     """Operate event-driven services on PostgreSQL, Kafka and Redis."""
 

@@ -13,7 +13,7 @@ import typer
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.flags import asked_for_json
 from ticketops.cli.frame import Invocation
-from ticketops.cli.nouns import root
+from ticketops.cli.nouns import NOUNS, Noun, root
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -21,21 +21,21 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str], nouns: Sequence[Noun] = NOUNS) -> int:
     """Run the command line; the exit code."""
     _never_fail_to_encode()
     _announce_interrupts()
     invocation = Invocation()
     try:
-        return _ended(invocation, _run(argv, invocation))
+        return _ended(invocation, _run(argv, nouns, invocation))
     except typer.Abort:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost guard: what nobody expected ends here
         return _failed(error, argv, invocation)
 
 
-def _run(argv: Sequence[str], invocation: Invocation) -> object:
-    return root().main(args=list(argv), prog_name="ticketops", standalone_mode=False, obj=invocation)
+def _run(argv: Sequence[str], nouns: Sequence[Noun], invocation: Invocation) -> object:
+    return root(nouns).main(args=list(argv), prog_name="ticketops", standalone_mode=False, obj=invocation)
 
 
 def _ended(invocation: Invocation, result: object) -> int:

@@ -1,5 +1,6 @@
 """The nouns of the command line, each loaded only when it is used."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
@@ -43,14 +44,15 @@ class LazyNoun(TyperGroup):
         return load(self.noun).make_context(*args, **kwargs)
 
 
-def root() -> TyperGroup:
-    """The command `ticketops`."""
+def root(nouns: Sequence[Noun] = NOUNS) -> TyperGroup:
+    """The command `ticketops` with its nouns."""
     app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
     app.callback()(flags.options)
     group = get_command(app)
     if not isinstance(group, TyperGroup):
         raise TypeError(group)
-    for noun in NOUNS:
+    group.params = [param for param in group.params if param.name != "show_completion"]
+    for noun in nouns:
         group.add_command(LazyNoun(noun), noun.name)
     return group
 
@@ -96,4 +98,4 @@ def _add_flags(command: Any) -> None:  # noqa: ANN401 - Typer's command class is
 def _flag_params() -> list[Any]:
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     app.command()(flags.options)
-    return [param for param in get_command(app).params if param.name != "version"]
+    return [param for param in get_command(app).params if param.name not in flags.ROOT_ONLY]

@@ -125,14 +125,20 @@ class Out:
                 self._pairs(record)
 
     def report(self, kind: str, record: Row, sections: Sequence[Section], *, name: str = "id") -> None:
-        """Print one thing that people read as several tables; machines get `record`."""
+        """Print one thing that people read as several tables; machines get `record`.
+
+        In a pipe each line begins with the title of its table.
+        """
         if not self.form.human:
             self.record(kind, record, name=name)
             return
         for number, section in enumerate(sections):
+            columns = [_column(column) for column in section.columns]
             if self.terminal:
                 self._write(("\n" if number else "") + terminal_safe(section.title) + "\n")
-            self._table([_column(column) for column in section.columns], section.rows)
+                self._table(columns, section.rows)
+            else:
+                self._fields(columns, section.rows, before=(section.title,))
 
     def text(self, kind: str, text: str) -> None:
         """Print a text of our own making, such as SQL or a file; machines get it in the field `text`."""
@@ -190,7 +196,7 @@ class Out:
 
     def _table(self, columns: Sequence[Column], rows: Iterable[Row]) -> None:
         if not self.terminal:
-            self._lines("\t".join(field(row.get(column.name)) for column in columns) for row in rows)
+            self._fields(columns, rows)
             return
         from ticketops.cli.tables import table  # noqa: PLC0415 - rich takes 50 ms and only terminals need it
 
@@ -198,6 +204,10 @@ class Out:
         shown = [column for column in columns if wide or not column.wide]
         cells = [[cell(row.get(column.name), column.show) for column in shown] for row in rows]
         self._write(table(shown, cells, color=self.color, wide=wide))
+
+    def _fields(self, columns: Sequence[Column], rows: Iterable[Row], before: Sequence[str] = ()) -> None:
+        values = ([*before, *(row.get(column.name) for column in columns)] for row in rows)
+        self._lines("\t".join(map(field, line)) for line in values)
 
     def _pairs(self, record: Row) -> None:
         if not self.terminal:

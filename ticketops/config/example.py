@@ -43,14 +43,14 @@ def example() -> str:
 
 
 def docs_of(kind: type[Any]) -> Mapping[str, str]:
-    """The docstring under each field of a dataclass."""
+    """The docstring under each field of a dataclass, or under each member of an enum."""
     body = ast.parse(inspect.getsource(kind)).body[0]
     if not isinstance(body, ast.ClassDef):
         raise TypeError(kind)
     found = {}
     for item, after in zip(body.body, body.body[1:], strict=False):
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            found[item.target.id] = _text(after)
+        targets = [item.target] if isinstance(item, ast.AnnAssign) else getattr(item, "targets", [])
+        found.update({target.id: _text(after) for target in targets if isinstance(target, ast.Name)})
     return found
 
 
