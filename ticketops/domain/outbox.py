@@ -3,19 +3,21 @@
 Lengths and the meaning of the columns: the booking service's outbox_events table.
 """
 
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from ticketops.domain import payload as json_payload
 from ticketops.errors import InvalidEvent
 
 MAX_TYPE = 50
 """Characters in aggregate_type and event_type."""
 MAX_AGGREGATE_ID = 100
 """Characters in aggregate_id."""
+MAX_TRACE_PARENT = 255
+"""Characters in trace_parent; a W3C traceparent has 55 in its first version."""
 
 
 class Status(StrEnum):
@@ -83,12 +85,14 @@ class OutboxEvent:
         _check_text("event_type", self.event_type, MAX_TYPE)
         if not isinstance(self.id, UUID):
             raise InvalidEvent("id is not a UUID", why=f"it is a {type(self.id).__name__}")
+        if self.trace_parent is not None:
+            _check_text("trace_parent", self.trace_parent, MAX_TRACE_PARENT)
         self.payload_text()
 
     def payload_text(self) -> str:
         """The payload as JSON text that PostgreSQL's jsonb accepts."""
-        text = self.payload if isinstance(self.payload, str | bytes) else _dump(self.payload)
-        return _check_json(text)
+        text = self.payload if isinstance(self.payload, str | bytes) else json_payload.dump(self.payload)
+        return json_payload.checked(text)
 
 
 def _check_text(name: str, value: object, limit: int) -> None:
@@ -108,51 +112,14 @@ def _check_storable(name: str, value: str) -> None:
         raise InvalidEvent(f"{name} holds a lone surrogate", why="it has no UTF-8 form") from error
 
 
-def _dump(payload: object) -> str:
-    try:
-        return json.dumps(payload, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidEvent("payload is not JSON", why=str(error)) from error
-
-
-def _check_json(text: str | bytes) -> str:
-    try:
-        decoded = text.decode() if isinstance(text, bytes) else text
-        value = json.loads(decoded, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidEvent("payload is not JSON", why=str(error)) from error
-    _check_storable("payload", decoded)
-    if "\\u0000" in decoded or "\\ud" in decoded.lower():
-        _check_strings(value)
-    return decoded
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _check_strings(value: object) -> None:
-    """What `\\u` escapes spell must be storable too: jsonb refuses NUL and lone surrogates."""
-    match value:
-        case str():
-            _check_storable("payload", value)
-        case list():
-            for item in value:
-                _check_strings(item)
-        case dict():
-            for key, item in value.items():
-                _check_storable("payload", key)
-                _check_strings(item)
-        case _:
-            pass
-
-
 class PendingEvent(NamedTuple):
     """One row as the relay reads it: bytes in, bytes out, nothing parsed."""
 
     id: bytes
     """The event id, 16 bytes."""
     shard: int
+    seq: int | None
+    """None where the table has no such column, or the row is older than it."""
     aggregate_type: str
     aggregate_id: str
     event_type: str
