@@ -1,0 +1,122 @@
+"""The command line as its users have it: a process with its streams, or a terminal."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_TESTS = Path(__file__).parents[1]
+_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a finished command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True)
+class Cli:
+    """Runs commands in a folder of their own, without the user's files and variables."""
+
+    folder: Path
+    module: str = "ticketops"
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, *words: object, env: Mapping[str, str] | None = None, text: str = "") -> Result:
+        """Run to the end, with pipes for streams."""
+        done = subprocess.run(
+            self.command(words),
+            input=text,
+            env=self.environment(env),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: object, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+        """Start and return at once."""
+        return subprocess.Popen(
+            self.command(words),
+            env=self.environment(env),
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def terminal(
+        self, *words: object, typed: str = "", env: Mapping[str, str] | None = None, columns: int = 80
+    ) -> Result:
+        """Run to the end on a terminal; `out` is all that it showed."""
+        main, sub = pty.openpty()
+        process = subprocess.Popen(
+            self.command(words),
+            env={**self.environment(env), "COLUMNS": str(columns), "TERM": "xterm", **(env or {})},
+            cwd=self.folder,
+            stdin=sub,
+            stdout=sub,
+            stderr=sub,
+        )
+        os.close(sub)
+        try:
+            os.write(main, typed.encode())
+            return _watch(process, main)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(main)
+
+    def command(self, words: Sequence[object]) -> list[str]:
+        return [sys.executable, "-m", self.module, *map(str, words)]
+
+    def environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
+        home = str(self.folder)
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        paths = {"HOME": home, "XDG_CONFIG_HOME": f"{home}/xdg", "PYTHONPATH": str(_TESTS)}
+        return {**kept, **paths, **self.variables, **(more or {})}
+
+
+def _watch(process: "subprocess.Popen[bytes]", main: int) -> Result:
+    shown, deadline = b"", time.monotonic() + _TIMEOUT
+    while time.monotonic() < deadline:
+        if select.select([main], [], [], 0.1)[0]:
+            try:
+                shown += os.read(main, 65536)
+            except OSError:  # Linux tells so that the other end is closed
+                break
+        elif process.poll() is not None:
+            break
+    return Result(process.wait(timeout=_TIMEOUT), shown.decode(errors="replace").replace("\r\n", "\n"), "")
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """`ticketops` in an empty folder."""
+    return Cli(tmp_path)
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Cli:
+    """The same frame with verbs that tests need."""
+    return Cli(tmp_path, module="support.probe")
