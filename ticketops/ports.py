@@ -88,9 +88,7 @@ class OutboxSource(Protocol):
         nothing of an aggregate that is held back. One snapshot, so no later event is seen without an earlier one.
         """
 
-    def begin(
-        self, batch_id: UUID, leases: frozenset[Lease], events: Sequence[PendingEvent]
-    ) -> frozenset[bytes]:
+    def begin(self, batch_id: UUID, leases: frozenset[Lease], events: Sequence[PendingEvent]) -> frozenset[bytes]:
         """Record, before anything is sent, which events are about to be attempted, per shard.
 
         Answers the ids that another processor holds or has taken meanwhile (only looked at with skip_locked).
@@ -107,10 +105,10 @@ class OutboxSource(Protocol):
     def find(self, lease: Lease, event_id: bytes) -> PendingEvent | None:
         """One event of a shard, held back or not; None where it is no longer pending."""
 
-    def advance_floor(self, leases: frozenset[Lease], floor: int | None) -> int | None:
-        """A seq at or below which nothing is pending in these shards, nor can become so by a commit.
+    def advance_floor(self, request: ReadRequest) -> int | None:
+        """A seq at or below which nothing that the request asks for is pending, nor can become so by a commit.
 
-        Never lower than `floor`. None where the table has no seq.
+        Never lower than the request's floor. None where the table has no seq.
         """
 
     def close(self) -> None:
@@ -134,6 +132,10 @@ class Publisher(Protocol):
 
         Of the records of one partition, those acknowledged are a prefix, refused ones apart.
         """
+
+    @property
+    def trouble(self) -> str:
+        """What the connection last complained of; empty while it has not."""
 
     def abandon(self) -> None:
         """Give up what is in flight, so that nothing more of it is sent from here; then ready for `start`."""
@@ -189,9 +191,7 @@ class SchemaKeeper(Protocol):
         SchemaError, DeniedError, BackendError or BackendUnavailable where they could not succeed.
         """
 
-    def apply(
-        self, request: UpgradeRequest, *, actor: str, progress: Callable[[str], None]
-    ) -> tuple[Step, ...]:
+    def apply(self, request: UpgradeRequest, *, actor: str, progress: Callable[[str], None]) -> tuple[Step, ...]:
         """Take the steps that are missing by now; those that were taken.
 
         Of several at the same time one works and the others wait. LockTimeout where a table was in use for too

@@ -3,12 +3,22 @@
 import getpass
 import os
 import socket
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from ticketops import __version__
+from ticketops.domain.relay import Identity
+from ticketops.options import PostgresOptions
 
 if TYPE_CHECKING:
+    from ticketops.backends.postgres.waker import PostgresWaker
     from ticketops.config import Config
-    from ticketops.ports import OutboxAdmin, SchemaKeeper
+    from ticketops.ports import OutboxAdmin, OutboxSource, Publisher, SchemaKeeper, ShardLeases
+    from ticketops.services.metrics import RelayMetrics
+    from ticketops.services.relay.daemon import RelayDaemon, Until
+    from ticketops.services.relay.shadow import Shadow
 
 
 def actor() -> str:
@@ -24,17 +34,125 @@ def open_schema(config: "Config", *, timeout: float | None = None) -> "SchemaKee
     """The database's schema; `timeout` in seconds bounds connecting and reading, where given."""
     from ticketops.backends.postgres.upgrade import PostgresSchema  # noqa: PLC0415 - loads the driver
 
-    postgres = config.postgres
-    if timeout is not None:
-        postgres = replace(postgres, connect_timeout=timeout, answer_timeout=timeout)
-    return PostgresSchema(postgres, config.outbox, config.relay)
+    return PostgresSchema(_bounded(config, timeout), config.outbox, config.relay)
 
 
 def open_outbox_admin(config: "Config", *, timeout: float | None = None) -> "OutboxAdmin":
     """An operator's view of the outbox; `timeout` in seconds bounds connecting and reading, where given."""
     from ticketops.backends.postgres.admin import PostgresOutboxAdmin  # noqa: PLC0415 - loads the driver
 
-    postgres = config.postgres
-    if timeout is not None:
-        postgres = replace(postgres, connect_timeout=timeout, answer_timeout=timeout)
-    return PostgresOutboxAdmin(postgres, config.outbox, config.relay)
+    return PostgresOutboxAdmin(_bounded(config, timeout), config.outbox, config.relay)
+
+
+def identity(config: "Config") -> Identity:
+    """This process as a relay; without a relay.id its host and process id name it."""
+    host, pid = socket.gethostname(), os.getpid()
+    return Identity(config.relay.id or f"{host}-{pid}", uuid4(), host, pid, __version__)
+
+
+def open_shard_leases(config: "Config", *, timeout: float | None = None) -> "ShardLeases":
+    """Relays, shards and pauses; `timeout` in seconds bounds connecting and reading, where given."""
+    from ticketops.backends.postgres.relay_leases import PostgresShardLeases  # noqa: PLC0415 - loads the driver
+
+    return PostgresShardLeases(_bounded(config, timeout), config.outbox, "ticketops relay leases")
+
+
+def open_outbox_source(config: "Config") -> "OutboxSource":
+    """The outbox as a source of events, for one thread."""
+    from ticketops.backends.postgres.relay_source import PostgresOutboxSource  # noqa: PLC0415 - loads the driver
+
+    relay = config.relay
+    return PostgresOutboxSource(config.postgres, config.outbox, shards=relay.shards, skip_locked=relay.skip_locked)
+
+
+def open_publisher(config: "Config", name: str) -> "Publisher":
+    """A producer of one's own, for one thread; `name` is the end of its client id."""
+    from ticketops.backends.kafka.publisher import KafkaPublisher  # noqa: PLC0415 - loads the driver
+
+    return KafkaPublisher(
+        config.kafka,
+        client_id=f"ticketops-{name}",
+        batch_events=config.relay.batch_size,
+        batch_bytes=config.relay.batch_bytes,
+    )
+
+
+def open_relay(config: "Config", metrics: "RelayMetrics", until: "Until") -> "RelayDaemon":
+    """The relay of one process, not started yet."""
+    from ticketops.backends.postgres.relay_care import PostgresOutboxCare  # noqa: PLC0415 - loads the driver
+    from ticketops.services.relay.daemon import RelayDaemon, RelayParts  # noqa: PLC0415
+
+    me, relay = identity(config), config.relay
+    parts = RelayParts(
+        leases=lambda: open_shard_leases(config),
+        source=lambda: open_outbox_source(config),
+        publisher=lambda name: open_publisher(config, f"relay-{me.relay_id}-{name}"),
+        care=lambda: PostgresOutboxCare(
+            config.postgres,
+            config.outbox,
+            shards=relay.shards,
+            max_attempts=relay.max_attempts,
+            application="ticketops relay care",
+        ),
+        waker=lambda: _open_waker(config),
+    )
+    return RelayDaemon(parts, me, config.outbox, relay, metrics, until=until)
+
+
+def open_shadow(config: "Config") -> "Shadow":
+    """The relay as a shadow."""
+    from ticketops.services.relay.daemon import routes_of  # noqa: PLC0415
+    from ticketops.services.relay.shadow import Shadow  # noqa: PLC0415
+
+    publisher = open_publisher(config, "relay-shadow")
+    return Shadow(open_outbox_source(config), publisher, routes_of(config.outbox), config.relay)
+
+
+def _open_waker(config: "Config") -> "PostgresWaker | None":
+    import structlog  # noqa: PLC0415 - commands do not pay for it
+
+    from ticketops.backends.postgres.waker import PostgresWaker  # noqa: PLC0415 - loads the driver
+
+    waker = PostgresWaker(
+        config.postgres, config.outbox, shards=config.relay.shards, application="ticketops relay waker"
+    )
+    check = waker.check()
+    log = structlog.get_logger("ticketops").bind(part="waker")
+    if not check.possible:
+        log.info("polls only", why=check.reason, every_seconds=config.relay.poll_interval)
+        waker.close()
+        return None
+    waker.listen()
+    log.info("wakes by LISTEN", why=check.reason)
+    return waker
+
+
+def ping(config: "Config", *, timeout: float) -> dict[str, float]:
+    """Seconds that each backend took to answer; BackendUnavailable or DeniedError for the first that does not."""
+    probes = {"PostgreSQL": lambda: _ping_postgres(config, timeout), "Kafka": lambda: _ping_kafka(config)}
+    took: dict[str, float] = {}
+    for name, probe in probes.items():
+        started = time.monotonic()
+        probe()
+        took[name] = time.monotonic() - started
+    return took
+
+
+def _ping_postgres(config: "Config", timeout: float) -> None:
+    from ticketops.backends.postgres.session import connect  # noqa: PLC0415 - loads the driver
+
+    connect(_bounded(config, timeout), application="ticketops check").close()
+
+
+def _ping_kafka(config: "Config") -> None:
+    publisher = open_publisher(config, "check")
+    try:
+        publisher.prepare()
+    finally:
+        publisher.close()
+
+
+def _bounded(config: "Config", timeout: float | None) -> PostgresOptions:
+    if timeout is None:
+        return config.postgres
+    return replace(config.postgres, connect_timeout=timeout, answer_timeout=timeout)

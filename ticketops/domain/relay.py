@@ -142,6 +142,8 @@ class Settlement:
     recovered: tuple[bytes, ...] = ()
     """Those of the published that had failed before: their failure is forgotten."""
     failed: tuple[Failed, ...] = ()
+    patient: bool = True
+    """False leaves rows that are locked at once, instead of waiting for them a little."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,9 +86,7 @@ def _own_schema(snapshot: Snapshot, names: Names) -> Finding:
         return _finding(item, Verdict.WRONG, "no right to use it", "no relay can start", grant)
     if snapshot.own_revision != head:
         at = snapshot.own_revision or "none"
-        return _finding(
-            item, Verdict.MISSING, f"revision {at}, needed {head}", "no relay can start", _UPGRADE
-        )
+        return _finding(item, Verdict.MISSING, f"revision {at}, needed {head}", "no relay can start", _UPGRADE)
     if snapshot.own_missing_rights:
         user = quoted(snapshot.server.user)
         grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {quoted(own)} TO {user}"
@@ -97,9 +95,7 @@ def _own_schema(snapshot: Snapshot, names: Names) -> Finding:
     return Finding(item=item, verdict=Verdict.OK, found=f"revision {head}")
 
 
-def _finding(
-    item: str, verdict: Verdict, found: str, cost: str, following: str, *, required: bool = True
-) -> Finding:
+def _finding(item: str, verdict: Verdict, found: str, cost: str, following: str, *, required: bool = True) -> Finding:
     return Finding(item=item, verdict=verdict, found=found, cost=cost, next=following, required=required)
 
 
@@ -121,9 +117,7 @@ def _tables(snapshot: Snapshot, names: Names) -> Iterator[Finding]:
 def _create_command(snapshot: Snapshot, *, is_outbox: bool) -> str:
     if not snapshot.tables:
         return _UPGRADE
-    return (
-        "set postgres.schema and outbox.table, or: ticketops db upgrade --create-outbox" if is_outbox else ""
-    )
+    return "set postgres.schema and outbox.table, or: ticketops db upgrade --create-outbox" if is_outbox else ""
 
 
 def _outbox(outbox: Outbox, snapshot: Snapshot, names: Names) -> Iterator[Finding]:
@@ -158,9 +152,7 @@ def _column(outbox: Outbox, scope: str, name: str, meaning: str, accepted: tuple
     column = outbox.columns.get(name)
     if column is None:
         option = f"outbox.columns.{meaning}"
-        following = f"set {option} to the column's name" + (
-            "" if meaning in _NEEDED else ', or to "" if it has none'
-        )
+        following = f"set {option} to the column's name" + ("" if meaning in _NEEDED else ', or to "" if it has none')
         return _finding(item, Verdict.MISSING, "not there", "the relay refuses to start", following)
     if _base(column.type) not in accepted:
         return _finding(
@@ -187,9 +179,7 @@ def _rights(outbox: Outbox, snapshot: Snapshot, names: Names) -> Finding:
     if not missing:
         return Finding(item=item, verdict=Verdict.OK, found=", ".join(needed))
     grant = f"GRANT {', '.join(missing)} ON {upgrade_sql.table(names)} TO {quoted(snapshot.server.user)}"
-    return _finding(
-        item, Verdict.WRONG, f"missing: {', '.join(missing)}", "the relay is denied its work", grant
-    )
+    return _finding(item, Verdict.WRONG, f"missing: {', '.join(missing)}", "the relay is denied its work", grant)
 
 
 def _seq(outbox: Outbox, names: Names) -> Finding:
@@ -210,9 +200,7 @@ def _seq(outbox: Outbox, names: Names) -> Finding:
         return _finding(item, Verdict.WRONG, "has no default", "inserts leave it empty: no order", add)
     if cache is not None and cache > 1:
         fix = f"ALTER SEQUENCE … CACHE 1 on the sequence of {names.scope}.{name}"
-        return _finding(
-            item, Verdict.WRONG, f"its sequence has CACHE {cache}", "sessions number out of order", fix
-        )
+        return _finding(item, Verdict.WRONG, f"its sequence has CACHE {cache}", "sessions number out of order", fix)
     if unnumbered(outbox, names):
         found = "older rows have no number yet"
         return _finding(item, Verdict.WRONG, found, "older events can come after newer ones", add)
@@ -275,9 +263,7 @@ def _load(snapshot: Snapshot) -> Iterator[Finding]:
         item="oldest transaction",
         verdict=Verdict.WRONG if old else Verdict.OK,
         found="none" if age is None else f"{age:.0f} s",
-        cost="vacuum cannot remove rows that died since, and the relay cannot move its floor up"
-        if old
-        else "",
+        cost="vacuum cannot remove rows that died since, and the relay cannot move its floor up" if old else "",
         next="find it in pg_stat_activity" if old else "",
         required=False,
     )

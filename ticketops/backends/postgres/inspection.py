@@ -89,9 +89,7 @@ def inspect(connection: Connection, names: Names) -> Snapshot:
     readable = bool(own_exists and own_usage)
     return Snapshot(
         server=Server(**_one(connection, _SERVER)),
-        schema_exists=_row(
-            connection, "select to_regnamespace(quote_ident(%s)) is not null", [postgres.schema]
-        )[0],
+        schema_exists=_row(connection, "select to_regnamespace(quote_ident(%s)) is not null", [postgres.schema])[0],
         tables=frozenset(row[0] for row in connection.execute(_TABLES, [postgres.schema])),
         outbox=_outbox(connection, names),
         own_schema_exists=own_exists,
@@ -178,8 +176,6 @@ def _one(connection: Connection, query: str) -> dict[str, Any]:
         return cursor.execute(query.encode()).fetchall()[0]
 
 
-def _row(
-    connection: Connection, query: str | sql.Composed, parameters: Sequence[object] = ()
-) -> tuple[Any, ...]:
+def _row(connection: Connection, query: str | sql.Composed, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
     text = query.encode() if isinstance(query, str) else query
     return connection.execute(text, parameters).fetchall()[0]

@@ -130,9 +130,7 @@ def _booking_state_transitions(metadata: MetaData) -> None:
         _text("event", 50, nullable=True),
         _text("triggered_by", 100, nullable=True),
         _text("reason", 500, nullable=True),
-        Column(
-            "created_at", DateTime(timezone=True), nullable=False, server_default=text("now()"), index=True
-        ),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()"), index=True),
         CheckConstraint(f"from_state IN ({states})", name="booking_state_transitions_from_state_check"),
         CheckConstraint(f"to_state IN ({states})", name="booking_state_transitions_to_state_check"),
         Index("ix_booking_state_transitions_to_state", "to_state"),

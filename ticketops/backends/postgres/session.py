@@ -63,7 +63,9 @@ def dsn(options: PostgresOptions, application: str) -> str:
         )
     except psycopg.ProgrammingError as error:
         raise BackendError(
-            "postgres.url cannot be read", why=_first_line(error), hint="write postgresql://USER@HOST:PORT/DATABASE"
+            "postgres.url cannot be read",
+            why=_first_line(error),
+            hint="write postgresql://USER@HOST:PORT/DATABASE",
         ) from None
 
 
@@ -78,28 +80,30 @@ def connect(
 
 
 def engine(options: PostgresOptions, *, application: str = "ticketops") -> "sqlalchemy.Engine":
-    """A SQLAlchemy engine over `connect`, with a pool of a few connections."""
+    """A SQLAlchemy engine over `connect`; what its driver raises arrives as TicketOps' errors."""
     import sqlalchemy  # noqa: PLC0415 - only the commands that build queries pay for it
 
-    return sqlalchemy.create_engine(
+    made = sqlalchemy.create_engine(
         "postgresql+psycopg://",
         creator=lambda: connect(options, application=application, autocommit=False),
         pool_pre_ping=True,
     )
+    sqlalchemy.event.listen(made, "handle_error", _translate_wrapped)
+    return made
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what psycopg, or SQLAlchemy around it, raises into TicketOps' errors."""
+    """Turn what psycopg raises into TicketOps' errors."""
     try:
         yield
     except psycopg.Error as error:
         raise _from_driver(error) from error
-    except Exception as error:
-        driver_error = getattr(error, "orig", None)
-        if isinstance(driver_error, psycopg.Error):
-            raise _from_driver(driver_error) from error
-        raise
+
+
+def _translate_wrapped(context: "sqlalchemy.engine.ExceptionContext") -> None:
+    if isinstance(context.original_exception, psycopg.Error):
+        raise _from_driver(context.original_exception) from context.original_exception
 
 
 def _from_driver(error: psycopg.Error) -> TicketOpsError:
@@ -208,3 +212,10 @@ def _sever(connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
 
 
 _WATCHDOG = _Watchdog()
+
+
+@contextmanager
+def deadline(connection: "psycopg.Connection[tuple[Any, ...]]", seconds: float) -> Iterator[None]:
+    """Shut the connection down where the block takes longer than `seconds`."""
+    with _WATCHDOG.guard(connection, seconds):
+        yield

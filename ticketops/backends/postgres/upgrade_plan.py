@@ -222,9 +222,7 @@ def _number_rows(outbox: Outbox, names: Names) -> Step:
     return Step(
         name="number-rows",
         title=f"rows of {names.scope} that wait are numbered {order}, before all new ones",
-        statements=(
-            upgrade_sql.number_rows(names, id_column.type if id_column else "uuid", by_time=by_time),
-        ),
+        statements=(upgrade_sql.number_rows(names, id_column.type if id_column else "uuid", by_time=by_time),),
         lock="rows, 1000 at a time",
         cost=f"one read of the table ({outbox.live_rows} rows), one update of every row that waits",
         transactional=False,

@@ -47,9 +47,7 @@ def drop_index(names: Names) -> str:
     return f"DROP INDEX CONCURRENTLY IF EXISTS {quoted(names.postgres.schema, index_name(names))}"
 
 
-def add_seq(
-    names: Names, *, there: bool, owner: str, writers: tuple[str, ...], numbered: bool
-) -> Iterator[str]:
+def add_seq(names: Names, *, there: bool, owner: str, writers: tuple[str, ...], numbered: bool) -> Iterator[str]:
     """A column that nextval fills, without rewriting the table: the rows that are there keep NULL."""
     column = quoted(names.outbox.columns.seq)
     name = with_suffix(names.outbox.table, f"_{names.outbox.columns.seq}_seq")

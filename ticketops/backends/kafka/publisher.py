@@ -1,0 +1,159 @@
+"""Publishes claimed batches with an idempotent producer: at least once, in order."""
+
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from ticketops.backends.kafka.errors import BACKEND, RECORD_REFUSED, TOPIC_REFUSED, translated
+from ticketops.backends.kafka.settings import DEFAULT_MESSAGE_BYTES, producer_settings
+from ticketops.domain.relay import Delivery, DeliveryError, OutgoingRecord
+from ticketops.errors import BackendUnavailable
+from ticketops.options import KafkaOptions
+
+_LOG = logging.getLogger("ticketops.kafka")
+_CONNECT_TIMEOUT = 5.0
+_TOPICS_KEPT = 60.0
+"""Seconds that the list of topics is trusted; a topic that is not in it is looked up again sooner."""
+_TOPICS_AGAIN = 2.0
+_RECORD_OVERHEAD = 128
+"""Bytes that a record needs beside key, value and headers, generously."""
+
+
+class KafkaPublisher:
+    """Implements ports.Publisher; one instance for one thread."""
+
+    def __init__(self, options: KafkaOptions, *, client_id: str, batch_events: int, batch_bytes: int) -> None:
+        self._settings = producer_settings(options, client_id, batch_events=batch_events, batch_bytes=batch_bytes)
+        self._limit = int(self._settings.get("message.max.bytes", DEFAULT_MESSAGE_BYTES))
+        self._producer: Producer | None = None
+        self._topics: frozenset[str] = frozenset()
+        self._topics_at = float("-inf")
+        self._errors: dict[int, KafkaError] = {}
+        self._unsent: set[int] = set()
+        self._trouble = ""
+        self._one_by_one = False
+        """Every record in a request of its own, to find the one that brokers refuse."""
+
+    def prepare(self) -> None:
+        """See ports.Publisher."""
+        if not self._topics:
+            self._look_up_topics()
+
+    def refuse(self, record: OutgoingRecord) -> str | None:
+        """See ports.Publisher."""
+        if record.value is None:
+            return "the payload is NULL"
+        if not self._has_topic(record.topic):
+            return f"Kafka has no topic {record.topic}, or this user may not see it"
+        size = record_bytes(record)
+        if size > self._limit:
+            return f"the record has {size} bytes, message.max.bytes is {self._limit}"
+        return None
+
+    def start(self, records: Sequence[OutgoingRecord]) -> None:
+        """See ports.Publisher."""
+        producer = self._ready()
+        self._errors, self._unsent = {}, set()
+        failed = self._failed
+        produce = producer.produce
+        for index, record in enumerate(records):
+            try:
+                produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    headers=list(record.headers) if record.headers else None,
+                    on_delivery=partial(failed, index),
+                )
+            except BufferError:
+                self._unsent.update(range(index, len(records)))
+                self._trouble = "the producer's queue is full"
+                break
+            except KafkaException as error:
+                self._errors[index] = error.args[0]
+                self._unsent.update(range(index + 1, len(records)))
+                break
+        producer.poll(0)
+
+    def _failed(self, index: int, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._errors[index] = error
+
+    def finish(self, timeout: float) -> Delivery | None:
+        """See ports.Publisher."""
+        producer = self._ready()
+        if producer.flush(timeout) > 0:
+            return None
+        refused = {i: e for i, e in self._errors.items() if e.code() in TOPIC_REFUSED | RECORD_REFUSED}
+        unsent = self._unsent | (self._errors.keys() - refused.keys())
+        reason = self._trouble if unsent else ""
+        if unsent or refused:
+            self._trouble = next((str(e) for e in self._errors.values()), self._trouble)
+            reason = self._trouble
+            self.abandon()
+        shared = {i for i, e in refused.items() if e.code() in RECORD_REFUSED}
+        if len(shared) > 1:
+            self._one_by_one = True
+            unsent |= shared
+            refused = {i: e for i, e in refused.items() if i not in shared}
+        elif self._one_by_one and not unsent:
+            self._one_by_one = False
+            self.abandon()
+        return Delivery(
+            refused={i: DeliveryError(e.name(), e.str()) for i, e in refused.items()},
+            unsent=frozenset(unsent),
+            reason=reason,
+        )
+
+    def abandon(self) -> None:
+        """See ports.Publisher."""
+        if self._producer is not None:
+            self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+            self._producer.flush(0)
+            self._producer = None
+
+    def close(self) -> None:
+        """See ports.Publisher."""
+        self.abandon()
+
+    @property
+    def trouble(self) -> str:
+        """What librdkafka last complained of."""
+        return self._trouble
+
+    def _ready(self) -> Producer:
+        if self._producer is None:
+            settings = {**self._settings, **({"batch.num.messages": 1} if self._one_by_one else {})}
+            with translated():
+                self._producer = Producer({**settings, "error_cb": self._complain}, logger=_LOG)
+        return self._producer
+
+    def _complain(self, error: KafkaError) -> None:
+        self._trouble = f"{error.str()} ({error.name()})"
+
+    def _has_topic(self, topic: str) -> bool:
+        age = time.monotonic() - self._topics_at
+        if age > _TOPICS_KEPT or (topic not in self._topics and age > _TOPICS_AGAIN):
+            self._look_up_topics()
+        return topic in self._topics
+
+    def _look_up_topics(self) -> None:
+        with translated():
+            try:
+                metadata = self._ready().list_topics(timeout=_CONNECT_TIMEOUT)
+            except KafkaException as error:
+                why = self._trouble or str(error)
+                raise BackendUnavailable(
+                    BACKEND, why=why, hint="check kafka.bootstrap_servers and that the brokers run"
+                ) from error
+        self._topics = frozenset(metadata.topics)
+        self._topics_at = time.monotonic()
+
+
+def record_bytes(record: OutgoingRecord) -> int:
+    """An upper bound of what a record takes before compression."""
+    headers = sum(len(name) + len(value) + 10 for name, value in record.headers or ())
+    return len(record.key) + len(record.value or b"") + headers + _RECORD_OVERHEAD

@@ -1,0 +1,133 @@
+"""What came of a batch, written to the outbox and to outbox_failures in the caller's transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection, sql
+
+from ticketops.backends.postgres.layout import Layout
+from ticketops.backends.postgres.uuids import UuidArray
+from ticketops.domain.outbox import FailureState
+from ticketops.domain.relay import Failed
+
+LOCK_TIMEOUT = "500ms"
+"""How long marking waits for a row that somebody has locked, before it leaves that row for later."""
+PROCESSOR_ATTEMPTS = 5
+"""The booking service sets FAILED rows with fewer retries back to PENDING; a dead letter must not be among them."""
+_ERROR_LENGTH = 2000
+
+_REMEMBER = """
+INSERT INTO {failures} AS f (scope, event_id, aggregate_type, aggregate_id, state, attempts, retry_at, error)
+VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s), %s)
+ON CONFLICT (scope, event_id) DO UPDATE
+SET state = excluded.state, attempts = excluded.attempts, retry_at = excluded.retry_at, error = excluded.error,
+    last_failed_at = clock_timestamp()
+"""
+_FINAL = frozenset({FailureState.DEAD, FailureState.PARKED})
+
+
+class Marks:
+    """The writing statements for one layout."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def published(
+        self, connection: Connection[tuple[Any, ...]], ids: Sequence[bytes], *, wait: bool
+    ) -> frozenset[bytes]:
+        """Mark or delete; answers ids left because their row is locked. LockTimeout where `wait` is true."""
+        if not ids:
+            return frozenset()
+        array = UuidArray.of(ids)
+        if wait:
+            connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+            connection.execute(self._change(sql.SQL("{} = ANY(%s)").format(self._layout.column("id"))), (array,))
+            return frozenset()
+        connection.execute(self._change(self._unlocked()), (array,))
+        left = sql.SQL("SELECT uuid_send({id}) FROM {table} o WHERE {id} = ANY(%s) AND {pending}").format(
+            id=self._layout.column("id"), table=self._layout.table, pending=self._layout.pending
+        )
+        return frozenset(bytes(row[0]) for row in connection.execute(left, (array,), binary=True))
+
+    def _unlocked(self) -> sql.Composed:
+        query = sql.SQL(
+            "{id} IN (SELECT {id} FROM {table} o WHERE {id} = ANY(%s) AND {pending} FOR UPDATE SKIP LOCKED)"
+        )
+        return query.format(id=self._layout.column("id"), table=self._layout.table, pending=self._layout.pending)
+
+    def _change(self, which: sql.Composable) -> sql.Composed:
+        layout = self._layout
+        if layout.outbox.on_published == "delete":
+            query = sql.SQL("DELETE FROM {table} o WHERE {which} AND {pending}")
+        else:
+            query = sql.SQL("UPDATE {table} o SET {changes} WHERE {which} AND {pending}")
+        changes: list[sql.Composable] = [sql.SQL("{} = 'PUBLISHED'").format(layout.target("status"))]
+        if layout.has("published_at"):
+            changes.append(sql.SQL("{} = now()").format(layout.target("published_at")))
+        return query.format(
+            table=layout.table, which=which, pending=layout.pending, changes=sql.SQL(", ").join(changes)
+        )
+
+    def forget(self, connection: Connection[tuple[Any, ...]], ids: Sequence[bytes]) -> None:
+        """Events that had failed before are published: their failures are over."""
+        if ids:
+            query = sql.SQL("DELETE FROM {} WHERE scope = %s AND event_id = ANY(%s)")
+            statement = query.format(self._layout.own("outbox_failures"))
+            connection.execute(statement, (self._layout.scope, UuidArray.of(ids)))
+
+    def failed(self, connection: Connection[tuple[Any, ...]], failed: Sequence[Failed]) -> None:
+        """Remember attempts that failed, and what follows from them."""
+        if not failed:
+            return
+        remember = sql.SQL(_REMEMBER).format(failures=self._layout.own("outbox_failures"))
+        with connection.cursor() as cursor:
+            cursor.executemany(remember, [self._failure(f) for f in failed])
+            for final in (True, False):
+                rows = [f for f in failed if (f.state in _FINAL) is final]
+                if rows and (statement := self._row_change(final=final)) is not None:
+                    cursor.executemany(statement, [_row_values(f, final=final) for f in rows])
+
+    def _failure(self, failed: Failed) -> tuple[Any, ...]:
+        event = failed.event
+        return (
+            self._layout.scope,
+            event.id.hex(),
+            event.aggregate_type,
+            event.aggregate_id,
+            failed.state.value,
+            failed.attempts,
+            failed.delay,
+            storable(failed.error),
+        )
+
+    def _row_change(self, *, final: bool) -> sql.Composed | None:
+        """What the services' row says of the failure, as far as the table has columns for it."""
+        layout = self._layout
+        changes = [
+            sql.SQL("{} = %({})s").format(layout.target(name), sql.SQL(name))
+            for name in ("retry_count", "last_error")
+            if layout.has(name)
+        ]
+        if final and layout.has("status"):
+            changes.append(sql.SQL("{} = 'FAILED'").format(layout.target("status")))
+        if not changes:
+            return None
+        return sql.SQL("UPDATE {table} o SET {changes} WHERE {id} = %(id)s AND {pending}").format(
+            table=layout.table,
+            changes=sql.SQL(", ").join(changes),
+            id=layout.column("id"),
+            pending=layout.pending,
+        )
+
+
+def _row_values(failed: Failed, *, final: bool) -> dict[str, Any]:
+    return {
+        "id": failed.event.id.hex(),
+        "retry_count": max(failed.attempts, PROCESSOR_ATTEMPTS) if final else failed.attempts,
+        "last_error": storable(failed.error),
+    }
+
+
+def storable(error: str) -> str:
+    """An error text that a text column takes, at most 2,000 characters."""
+    return error.replace("\0", "␀").encode(errors="replace").decode()[:_ERROR_LENGTH]

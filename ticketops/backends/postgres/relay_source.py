@@ -1,0 +1,211 @@
+"""The outbox table as the relay's source of events: read in order, begin, settle.
+
+Reading takes no lock: an ordered read of one snapshot never shows an event without its committed predecessors,
+which FOR UPDATE SKIP LOCKED does. The shards' epochs, checked by every write, keep two relays apart.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection, sql
+
+from ticketops.backends.postgres import layout as layouts
+from ticketops.backends.postgres.layout import Layout
+from ticketops.backends.postgres.relay_floor import Floor
+from ticketops.backends.postgres.relay_marks import Marks
+from ticketops.backends.postgres.relay_read import ReadStatement
+from ticketops.backends.postgres.session import Session
+from ticketops.backends.postgres.uuids import UuidArray, register
+from ticketops.domain.outbox import PendingEvent
+from ticketops.domain.relay import Lease, ReadRequest, Settlement
+from ticketops.errors import LeaseLost, LockTimeout
+from ticketops.options import OutboxOptions, PostgresOptions
+
+_FETCH = 250
+"""Rows fetched at a time, so that a batch of large payloads is cut before it fills the memory."""
+
+_BEGIN = """
+UPDATE {batches} b SET batch_id = %(batch)s, event_ids = (%(ids)s::uuid[])[mine.low:mine.high], inflight_since = clock_timestamp()
+FROM unnest(%(shards)s::int[], %(epochs)s::bigint[], %(lows)s::int[], %(highs)s::int[]) AS mine (shard, epoch, low, high)
+WHERE b.scope = %(scope)s AND b.shard = mine.shard AND b.owner_epoch = mine.epoch
+"""
+_CLEAR = """
+UPDATE {batches} b SET batch_id = NULL, event_ids = NULL, inflight_since = NULL
+FROM unnest(%s::int[], %s::bigint[]) AS mine (shard, epoch)
+WHERE b.scope = %s AND b.shard = mine.shard AND b.owner_epoch = mine.epoch
+"""
+
+
+class PostgresOutboxSource:
+    """Implements ports.OutboxSource; one instance for one thread."""
+
+    def __init__(
+        self,
+        postgres: PostgresOptions,
+        outbox: OutboxOptions,
+        *,
+        shards: int,
+        skip_locked: bool = False,
+        application: str = "ticketops relay",
+    ) -> None:
+        self._options = (postgres, outbox, shards)
+        self._skip_locked = skip_locked
+        self._session = Session(postgres, application)
+        self._known: tuple[Layout, ReadStatement, Marks, Floor] | None = None
+        self._seen = 0
+
+    def check(self) -> None:
+        """See ports.OutboxSource."""
+        self._known = None
+        layout = self._layout
+        with self._session.use() as connection:
+            layouts.check_rights(connection, layout)
+
+    @property
+    def _layout(self) -> Layout:
+        return self._parts()[0]
+
+    def _parts(self) -> tuple[Layout, ReadStatement, Marks, Floor]:
+        """What is composed from the table as it was found; looked up once."""
+        if self._known is None:
+            postgres, outbox, shards = self._options
+            with self._session.use() as connection:
+                layout = layouts.inspect(connection, postgres, outbox, shards)
+            self._known = layout, ReadStatement(layout, shards), Marks(layout), Floor(layout)
+        return self._known
+
+    def read(self, request: ReadRequest) -> list[PendingEvent]:
+        """See ports.OutboxSource."""
+        _, statement, _, _ = self._parts()
+        events: list[PendingEvent] = []
+        room = request.max_bytes
+        with self._session.use() as connection, connection.cursor(binary=True) as cursor:
+            register(cursor)
+            values = self._values(request)
+            for row in cursor.stream(statement.pending(request), values, size=_FETCH):
+                event = PendingEvent._make(row)
+                events.append(event)
+                room -= len(event.payload or b"")
+                if room <= 0:
+                    break
+        self._seen = max(self._seen, max((e.seq for e in events if e.seq is not None), default=0))
+        return events
+
+    def _values(self, request: ReadRequest) -> dict[str, Any]:
+        return {
+            "scope": self._layout.scope,
+            "shards": [lease.shard for lease in request.leases],
+            "limit": request.limit,
+            "exclude": UuidArray.of(request.exclude),
+            "floor": request.floor,
+            "only_types": list(request.only_types),
+            "paused_types": list(request.paused_types),
+            "percentage": request.percentage,
+        }
+
+    def begin(self, batch_id: UUID, leases: frozenset[Lease], events: Sequence[PendingEvent]) -> frozenset[bytes]:
+        """See ports.OutboxSource."""
+        layout = self._layout
+        ids, lows, highs, owned = _by_shard(leases, events)
+        with self._session.transaction(durable=False) as connection:
+            register(connection)
+            values = {
+                "batch": batch_id,
+                "ids": UuidArray.of(ids),
+                "shards": [lease.shard for lease in owned],
+                "epochs": [lease.epoch for lease in owned],
+                "lows": lows,
+                "highs": highs,
+                "scope": layout.scope,
+            }
+            cursor = connection.execute(sql.SQL(_BEGIN).format(batches=layout.own("relay_batches")), values)
+            _require_all(cursor.rowcount, owned)
+            return self._taken(connection, ids) if self._skip_locked else frozenset()
+
+    def _taken(self, connection: Connection[tuple[Any, ...]], ids: Sequence[bytes]) -> frozenset[bytes]:
+        """Ids that another processor holds locked, or that are no longer pending."""
+        layout = self._layout
+        query = sql.SQL(
+            "SELECT uuid_send({id}) FROM {table} o WHERE {id} = ANY(%s) AND {pending} FOR UPDATE SKIP LOCKED"
+        )
+        statement = query.format(id=layout.column("id"), table=layout.table, pending=layout.pending)
+        free = connection.execute(statement, (UuidArray.of(ids),), binary=True)
+        return frozenset(ids) - {bytes(row[0]) for row in free}
+
+    def settle(self, settlement: Settlement) -> frozenset[bytes]:
+        """See ports.OutboxSource."""
+        try:
+            return self._settle(settlement, wait=settlement.patient)
+        except LockTimeout:
+            return self._settle(settlement, wait=False)
+
+    def _settle(self, settlement: Settlement, *, wait: bool) -> frozenset[bytes]:
+        layout, _, marks, _ = self._parts()
+        with self._session.transaction(durable=False) as connection:
+            register(connection)
+            shards = [lease.shard for lease in settlement.leases]
+            epochs = [lease.epoch for lease in settlement.leases]
+            cursor = connection.execute(
+                sql.SQL(_CLEAR).format(batches=layout.own("relay_batches")), (shards, epochs, layout.scope)
+            )
+            _require_all(cursor.rowcount, settlement.leases)
+            left = marks.published(connection, settlement.published, wait=wait)
+            marks.forget(connection, settlement.recovered)
+            marks.failed(connection, settlement.failed)
+            return left
+
+    def find(self, lease: Lease, event_id: bytes) -> PendingEvent | None:
+        """See ports.OutboxSource."""
+        layout, statement, _, _ = self._parts()
+        with self._session.use() as connection, connection.cursor(binary=True) as cursor:
+            cursor.execute(statement.one(), {"id": UUID(bytes=event_id), "scope": layout.scope})
+            row = cursor.fetchone()
+        event = PendingEvent._make(row) if row else None
+        return event if event is not None and event.shard == lease.shard else None
+
+    def advance_floor(self, request: ReadRequest) -> int | None:
+        """See ports.OutboxSource."""
+        layout, statement, _, moving = self._parts()
+        if not layout.has("seq"):
+            return None
+        if request.floor is None:
+            moving.reset()
+        with self._session.use() as connection:
+
+            def oldest() -> int | None:
+                row = connection.execute(statement.oldest(request), self._values(request)).fetchone()
+                return row[0] if row else None
+
+            return moving.advance(connection, self._seen, request.floor, oldest)
+
+    def close(self) -> None:
+        """See ports.OutboxSource."""
+        self._session.close()
+
+
+def _by_shard(
+    leases: frozenset[Lease], events: Sequence[PendingEvent]
+) -> tuple[list[bytes], list[int], list[int], list[Lease]]:
+    """The ids, ordered by shard, with each shard's first and last position (from 1), and its lease."""
+    ids_of: dict[int, list[bytes]] = defaultdict(list)
+    for event in events:
+        ids_of[event.shard].append(event.id)
+    owned = [lease for lease in leases if lease.shard in ids_of]
+    ids: list[bytes] = []
+    lows: list[int] = []
+    highs: list[int] = []
+    for lease in owned:
+        lows.append(len(ids) + 1)
+        ids.extend(ids_of[lease.shard])
+        highs.append(len(ids))
+    return ids, lows, highs, owned
+
+
+def _require_all(found: int, leases: Sequence[Lease] | frozenset[Lease]) -> None:
+    if found != len(leases):
+        raise LeaseLost(
+            "a shard belongs to another relay now",
+            why=f"{len(leases) - found} of {len(leases)} leases were taken over",
+        )

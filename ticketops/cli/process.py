@@ -1,0 +1,125 @@
+"""What a daemon is to the system around it: signals, logs, systemd."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ticketops.config.redact import redacting_processor
+from ticketops.domain.text import terminal_safe
+from ticketops.options import LogOptions
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor
+
+_TICK = 0.5
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Signals:
+    """SIGTERM and SIGINT: the first asks for a graceful stop, the second ends the process at once."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.received: int | None = None
+        """The signal that asked for the stop."""
+
+    def install(self) -> None:
+        """Take over both signals; from the main thread."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        if self.received is not None:
+            os.write(2, b"second signal: ending at once; what was in flight is sent again by the next relay\n")
+            os._exit(128 + number)
+        self.received = number
+        os.write(2, b"stopping: finishing what is in flight; a second signal ends at once\n")
+        self.stopping.set()
+
+
+class Systemd:
+    """sd_notify(3): readiness, status and the watchdog; silent where systemd did not start the process."""
+
+    def __init__(self) -> None:
+        self._address = os.environ.get("NOTIFY_SOCKET", "")
+        watchdog = os.environ.get("WATCHDOG_USEC", "")
+        self._every = int(watchdog) / 2_000_000 if watchdog.isdigit() and int(watchdog) else 0.0
+        self._due = 0.0
+
+    def tell(self, state: str) -> None:
+        """Send a state such as READY=1."""
+        if not self._address:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            try:
+                notify.sendto(state.encode(), address)
+            except OSError as error:
+                logging.getLogger("ticketops").warning("systemd could not be told %s: %s", state, error)
+
+    def pat(self, *, healthy: bool) -> None:
+        """Reset the watchdog in time, while the daemon is healthy."""
+        now = time.monotonic()
+        if self._every and healthy and now >= self._due:
+            self._due = now + self._every
+            self.tell("WATCHDOG=1")
+
+
+def host(
+    ended: Callable[[float], bool], healthy: Callable[[], bool], stopping: threading.Event, systemd: Systemd
+) -> None:
+    """Wait in the main thread until the daemon has ended or a signal asks for it."""
+    systemd.tell("READY=1")
+    while not stopping.is_set():
+        systemd.pat(healthy=healthy())
+        if ended(_TICK):
+            break
+    systemd.tell("STOPPING=1")
+
+
+def configure_logs(options: LogOptions, secrets: Collection[str]) -> None:
+    """Structlog on stderr; the drivers' own loggers go the same way, and secrets are cut out of everything."""
+    import structlog  # noqa: PLC0415 - only daemons log
+
+    as_json = options.format == "json" or (options.format == "auto" and not sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        redacting_processor(secrets),
+        *([] if as_json else [_for_terminal]),
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(_LEVELS[options.level])
+    logging.getLogger("ticketops.kafka").setLevel(max(_LEVELS[options.level], logging.ERROR))
+
+
+def _for_terminal(_: object, __: str, event: "EventDict") -> "EventDict":
+    """Foreign text in a log line cannot steer the terminal that shows it."""
+    return {key: terminal_safe(value) if isinstance(value, str) else value for key, value in event.items()}

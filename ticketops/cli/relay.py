@@ -1,0 +1,268 @@
+"""`ticketops relay`: run the outbox relay, look at the relays that run, pause and resume them."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ticketops.cli.cells import Show
+from ticketops.cli.exits import ExitCode
+from ticketops.cli.frame import Invocation, invocation
+from ticketops.cli.output import Column, Section
+from ticketops.errors import UsageError
+
+if TYPE_CHECKING:
+    from ticketops.config import Config
+    from ticketops.domain.relay import PauseScope, RelayStatus
+    from ticketops.services.metrics import RelayMetrics
+    from ticketops.services.relay.daemon import RelayDaemon
+    from ticketops.services.relay.pauses import Pauses
+
+app = typer.Typer(no_args_is_help=True)
+
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
+_Reason = Annotated[str, typer.Option("--reason-text", help="Why; kept with the pause and in the audit log.")]
+_Topic = Annotated[str, typer.Option("--topic", help="Only events for this topic.")]
+_Type = Annotated[str, typer.Option("--aggregate-type", help="Only events of this aggregate type.")]
+_Shard = Annotated[int | None, typer.Option("--shard", min=0, help="Only this shard.")]
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Send at most one batch a lane, then end.")] = False,
+    drain: Annotated[bool, typer.Option("--drain", help="End when nothing is pending.")] = False,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Read and report, write nothing anywhere.")] = False,
+) -> int:
+    """Publish the outbox to Kafka until stopped: SIGTERM finishes what is in flight, a second one ends at once."""
+    inv = invocation(ctx)
+    shadow = shadow or inv.config.relay.shadow
+    if (once, drain, shadow).count(True) > 1:
+        raise UsageError("--once, --drain and --shadow exclude each other", hint="give one of them")
+    from ticketops.cli.process import configure_logs  # noqa: PLC0415 - `--help` must not pay for it
+
+    configure_logs(inv.config.log, inv.settings.secrets)
+    if shadow:
+        return _run_shadow(inv)
+    return _run_relay(inv, once=once, drain=drain)
+
+
+def _run_relay(inv: Invocation, *, once: bool, drain: bool) -> int:
+    from ticketops import wiring  # noqa: PLC0415
+    from ticketops.cli.process import Signals, Systemd, host  # noqa: PLC0415
+    from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
+    from ticketops.services.metrics import RelayMetrics  # noqa: PLC0415
+    from ticketops.services.relay.daemon import Until  # noqa: PLC0415
+    from ticketops.services.relay.start import start  # noqa: PLC0415
+
+    config = inv.config
+    require_writable(Access(config.context, config.read_only), "relay run")
+    until = Until.ONE_BATCH if once else Until.EMPTY if drain else Until.STOPPED
+    metrics = RelayMetrics(config.outbox.topics)
+    daemon = wiring.open_relay(config, metrics, until)
+    signals = Signals()
+    signals.install()
+    stop_http = _serve(config, daemon, metrics)
+    try:
+        if not start(daemon, config.relay, signals.stopping, patient=until is Until.STOPPED):
+            return ExitCode.DONE
+        host(daemon.wait, lambda: daemon.live().ok, signals.stopping, Systemd())
+        clean = daemon.stop(config.relay.stop_timeout)
+    finally:
+        stop_http()
+    if daemon.failure is not None:
+        raise daemon.failure
+    return ExitCode.DONE if clean else ExitCode.PARTLY
+
+
+def _serve(config: "Config", daemon: "RelayDaemon", metrics: "RelayMetrics") -> Callable[[], None]:
+    """Open the HTTP port; answers what closes it."""
+    if not config.http.enabled:
+        return lambda: None
+    import structlog  # noqa: PLC0415
+
+    from ticketops.services.exposition import Exposition, Probes  # noqa: PLC0415
+
+    probes = Probes(daemon.live, lambda: daemon.ready(config.http.ready_max_age), metrics.exposition)
+    server = Exposition(config.http, probes)
+    server.start()
+    structlog.get_logger("ticketops").info("answers /livez, /readyz and /metrics", part="http", address=server.address)
+    return server.stop
+
+
+def _run_shadow(inv: Invocation) -> int:
+    from ticketops import wiring  # noqa: PLC0415
+    from ticketops.cli.process import Signals, Systemd, host  # noqa: PLC0415
+    from ticketops.services.loop import Loop  # noqa: PLC0415
+
+    shadow, signals, failures = wiring.open_shadow(inv.config), Signals(), list[BaseException]()
+    signals.install()
+    shadow.check()
+    loop = Loop("shadow", shadow.step, on_fatal=failures.append, at_end=shadow.close)
+    loop.start()
+    host(lambda tick: bool(signals.stopping.wait(tick) or failures), lambda: True, signals.stopping, Systemd())
+    loop.stop()
+    loop.join(inv.config.relay.stop_timeout)
+    if failures:
+        raise failures[0]
+    return ExitCode.DONE
+
+
+_MEMBERS = (
+    Column("relay_id", title="RELAY", keep=True),
+    Column("state"),
+    Column("shards", show=Show.COUNT),
+    Column("rate", title="EVENTS/S", show=Show.COUNT),
+    Column("published", show=Show.COUNT),
+    Column("failed", show=Show.COUNT),
+    Column("seen_seconds", title="SEEN", show=Show.AGE),
+    Column("waiting_for"),
+    Column("last_error"),
+    Column("host", wide=True),
+    Column("pid", wide=True),
+    Column("version", wide=True),
+    Column("started_at", wide=True),
+)
+_SHARDS = (
+    Column("shard", show=Show.COUNT),
+    Column("owner", keep=True),
+    Column("epoch", show=Show.COUNT),
+    Column("expires_in", title="LEASE", show=Show.AGE),
+    Column("inflight", show=Show.COUNT),
+    Column("inflight_seconds", title="SINCE", show=Show.AGE),
+)
+_PAUSES = (
+    Column("scope", keep=True),
+    Column("value", keep=True),
+    Column("by"),
+    Column("reason"),
+    Column("at", title="SINCE"),
+)
+
+
+@app.command()
+def status(ctx: typer.Context) -> int:
+    """Show relays, shards with their owners, rates, the last error, and pauses; exit 8 where a shard has no owner."""
+    from ticketops import wiring  # noqa: PLC0415
+
+    inv = invocation(ctx)
+    leases = wiring.open_shard_leases(inv.config, timeout=inv.timeout)
+    try:
+        found = leases.status()
+    finally:
+        leases.close()
+    record = _status_record(found)
+    sections = [Section("relays", _MEMBERS, record["relays"]), Section("shards", _SHARDS, record["shards"])]
+    if found.pauses:
+        sections.append(Section("paused", _PAUSES, record["pauses"]))
+    inv.out.report("relay_status", record, sections, name="at")
+    orphans = record["shards_without_owner"]
+    if orphans or not found.shards:
+        inv.out.note(f"{orphans or 'all'} shards have no live owner; start one with: ticketops relay run")
+        return ExitCode.BREACHED
+    return ExitCode.DONE
+
+
+def _status_record(found: "RelayStatus") -> dict[str, Any]:
+    members = [
+        {
+            "relay_id": member.relay_id,
+            "state": "live" if member.live else "gone",
+            "shards": member.shards,
+            "rate": round(member.report.rate, 1) if member.live else 0.0,
+            "published": member.report.published,
+            "failed": member.report.failed,
+            "seen_seconds": member.seen_seconds,
+            "waiting_for": member.report.waiting_for,
+            "last_error": member.report.last_error,
+            "last_error_at": member.report.last_error_at,
+            "host": member.host,
+            "pid": member.pid,
+            "version": member.version,
+            "started_at": member.started_at,
+        }
+        for member in found.members
+    ]
+    return {
+        "at": found.at,
+        "relays": members,
+        "shards": [asdict(shard) for shard in found.shards],
+        "pauses": [asdict(pause) for pause in found.pauses],
+        "shards_without_owner": sum(1 for shard in found.shards if (shard.expires_in or -1.0) <= 0),
+    }
+
+
+@app.command()
+def pause(
+    ctx: typer.Context,
+    *,
+    topic: _Topic = "",
+    aggregate_type: _Type = "",
+    shard: _Shard = None,
+    reason: _Reason = "",
+    dry_run: _DryRun = False,
+    yes: _Yes = False,
+) -> None:
+    """Stop publishing, durably, until resumed: everything, or one topic, aggregate type or shard."""
+    inv = invocation(ctx)
+    scope, value = _scope(inv.config, topic, aggregate_type, shard)
+    what = f"{scope} {value}".strip()
+    change = _open_pauses(inv)
+    inv.confirm(
+        [f"pause {what} for every relay of this outbox; events wait, nothing is lost"], yes=yes, dry_run=dry_run
+    )
+    paused = change.pause(scope, value, reason)
+    inv.out.record("relay_pause", asdict(paused), name="scope")
+    inv.out.note("relays take note within a second; end it with: ticketops relay resume" + _flags(scope, value))
+
+
+@app.command()
+def resume(
+    ctx: typer.Context,
+    *,
+    topic: _Topic = "",
+    aggregate_type: _Type = "",
+    shard: _Shard = None,
+    reason: _Reason = "",
+    dry_run: _DryRun = False,
+    yes: _Yes = False,
+) -> None:
+    """End a pause; without a flag, the pause of everything."""
+    inv = invocation(ctx)
+    scope, value = _scope(inv.config, topic, aggregate_type, shard)
+    change = _open_pauses(inv)
+    inv.confirm([f"resume {scope} {value}".strip()], yes=yes, dry_run=dry_run)
+    change.resume(scope, value, reason)
+    inv.out.note("resumed; relays take note within a second")
+
+
+def _open_pauses(inv: Invocation) -> "Pauses":
+    from ticketops import wiring  # noqa: PLC0415
+    from ticketops.services.guard import Access  # noqa: PLC0415
+    from ticketops.services.relay.pauses import Pauses  # noqa: PLC0415
+
+    config = inv.config
+    return Pauses(wiring.open_shard_leases(config), Access(config.context, config.read_only), wiring.actor())
+
+
+def _scope(config: "Config", topic: str, aggregate_type: str, shard: int | None) -> tuple["PauseScope", str]:
+    from ticketops.domain.relay import PauseScope  # noqa: PLC0415
+
+    given = [
+        (PauseScope.TOPIC, topic),
+        (PauseScope.AGGREGATE_TYPE, aggregate_type),
+        (PauseScope.SHARD, "" if shard is None else str(shard)),
+    ]
+    chosen = [(scope, value) for scope, value in given if value]
+    if len(chosen) > 1:
+        raise UsageError("--topic, --aggregate-type and --shard exclude each other", hint="give one of them")
+    if shard is not None and shard >= config.relay.shards:
+        raise UsageError(f"there is no shard {shard}", why=f"relay.shards is {config.relay.shards}, counted from 0")
+    return chosen[0] if chosen else (PauseScope.ALL, "")
+
+
+def _flags(scope: "PauseScope", value: str) -> str:
+    return f" --{scope.value.replace('_', '-')} {value}" if value else ""

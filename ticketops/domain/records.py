@@ -1,0 +1,48 @@
+"""From an outbox event to the Kafka record that the relay sends."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from ticketops.domain.outbox import PendingEvent
+from ticketops.domain.relay import OutgoingRecord
+
+EVENT_ID = "ticketops-event-id"
+EVENT_TYPE = "ticketops-event-type"
+AGGREGATE_TYPE = "ticketops-aggregate-type"
+CREATED_AT = "ticketops-created-at"
+REPLAY = "ticketops-replay"
+"""Holds the operation id where a record was published again by `outbox replay`."""
+TRACE_PARENT = "traceparent"
+"""The name that the W3C Trace Context recommendation gives it."""
+ANY_TYPE = "*"
+"""The key in `outbox.topics` that stands for every other aggregate type."""
+
+
+def topic_of(aggregate_type: str, topics: Mapping[str, str]) -> str | None:
+    """The topic of an aggregate type; None where the configuration has none."""
+    topic = topics.get(aggregate_type)
+    if topic is None and (pattern := topics.get(ANY_TYPE)):
+        return pattern.replace("{type}", aggregate_type.lower())
+    return topic
+
+
+def record_for(
+    event: PendingEvent, topic: str, *, headers: bool, extra: tuple[tuple[str, bytes], ...] = ()
+) -> OutgoingRecord:
+    """The record of one event: key and value as stored; `headers` false sends none at all."""
+    return OutgoingRecord(
+        topic, event.aggregate_id.encode(), event.payload, (*_headers(event), *extra) if headers else None
+    )
+
+
+def _headers(event: PendingEvent) -> list[tuple[str, bytes]]:
+    headers = [
+        (EVENT_ID, str(UUID(bytes=event.id)).encode()),
+        (EVENT_TYPE, event.event_type.encode()),
+        (AGGREGATE_TYPE, event.aggregate_type.encode()),
+    ]
+    if event.created_at:
+        headers.append((CREATED_AT, event.created_at.encode()))
+    if event.trace_parent:
+        headers.append((TRACE_PARENT, event.trace_parent.encode()))
+    return headers

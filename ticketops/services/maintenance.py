@@ -1,0 +1,96 @@
+"""What one leader among the relays does now and then: cleanup, parking, adoption of rows that nobody retries."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from ticketops.domain.relay import Identity
+from ticketops.options import OutboxOptions, RelayOptions
+from ticketops.ports import OutboxCare, ShardLeases
+
+_ROUND = 2.0
+"""Seconds between rounds; most find nothing to do."""
+_ROWS = 1000
+"""Rows changed in one statement."""
+_DAY = 86_400.0
+_TASK = "maintenance"
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round did."""
+
+    leads: bool
+    deleted: int = 0
+    adopted: int = 0
+    tidied: int = 0
+
+
+class Maintenance:
+    """One relay's candidate for the leader; `step` is one round."""
+
+    def __init__(
+        self,
+        care: OutboxCare,
+        leases: ShardLeases,
+        identity: Identity,
+        outbox: OutboxOptions,
+        relay: RelayOptions,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._care = care
+        self._leases = leases
+        self._identity = identity
+        self._outbox = outbox
+        self._relay = relay
+        self._clock = clock
+        self._stopping = stopping
+        self._cleanup_due = clock()
+        self._adopt_due = clock()
+        self._stale: dict[UUID, int] = {}
+        self._log = structlog.get_logger("ticketops").bind(part=_TASK)
+
+    def step(self) -> float:
+        """One round; answers the seconds until the next."""
+        done = self.run_once()
+        if done.deleted or done.adopted:
+            self._log.info("maintained the outbox", deleted=done.deleted, adopted=done.adopted)
+        return _ROUND
+
+    def run_once(self) -> Round:
+        """Do what is due, if this relay leads."""
+        if not self._leases.lead(_TASK, self._identity, max(3 * _ROUND, self._relay.lease_seconds)):
+            self._stale = {}
+            return Round(leads=False)
+        return Round(
+            leads=True, tidied=self._care.tidy_failures(_ROWS), adopted=self._adopt(), deleted=self._clean_up()
+        )
+
+    def _adopt(self) -> int:
+        """Rows that are FAILED with the same retry_count at two looks are retried by nobody."""
+        if self._clock() < self._adopt_due:
+            return 0
+        self._adopt_due = self._clock() + self._relay.adopt_failed_after
+        seen = self._care.failed(self._relay.max_attempts, _ROWS)
+        stale = {i: count for i, count in seen.items() if self._stale.get(i) == count}
+        self._stale = {i: count for i, count in seen.items() if i not in stale}
+        return self._care.adopt(stale)
+
+    def _clean_up(self) -> int:
+        if self._clock() < self._cleanup_due or not self._outbox.retention_days:
+            return 0
+        deleted = 0
+        while not self._stopping():
+            count = self._care.delete_published(self._outbox.retention_days * _DAY, _ROWS)
+            deleted += count
+            if count < _ROWS:
+                self._cleanup_due = self._clock() + self._relay.cleanup_interval
+                break
+            if not self._leases.lead(_TASK, self._identity, max(3 * _ROUND, self._relay.lease_seconds)):
+                break
+        return deleted

@@ -1,0 +1,294 @@
+"""One lane of the relay: reads, begins, publishes and settles the events of its shards, batch after batch.
+
+While Kafka acknowledges one batch the next is being read. No transaction is open meanwhile.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from ticketops.domain.lanes import Batch, Outcome, Routes, blames, outcome_of, without
+from ticketops.domain.outbox import Aggregate, PendingEvent
+from ticketops.domain.relay import Delivery, Failed, Lease, Settlement, Takeover
+from ticketops.domain.retry import RetryPolicy, judge
+from ticketops.errors import LeaseLost
+from ticketops.options import RelayOptions
+from ticketops.ports import OutboxSource, Publisher
+from ticketops.services.relay.careful import Careful
+from ticketops.services.relay.observer import Observer
+from ticketops.services.relay.reader import Reader
+from ticketops.services.relay.state import Assignment, RelayState
+
+_PATIENCE = 0.25
+"""Seconds between looks at the leases while Kafka has not answered."""
+_SLOW = 5.0
+"""Seconds without an acknowledgement after which the relay says that it waits for Kafka."""
+_UNMARKED_EVERY = 2.0
+"""Seconds between attempts to mark published rows that somebody has locked."""
+_AFTER_REFUSAL = 0.2
+"""Seconds to rest after a batch of which Kafka took a part only."""
+_DIED = "the relay died while it sent this event"
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The end of a batch that is to be written."""
+
+    settlement: Settlement
+    published: Sequence[PendingEvent] = ()
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Unmarked:
+    """Published events whose rows are locked by somebody, with their shards."""
+
+    shard_of: dict[bytes, int]
+    due: float = 0.0
+
+
+class Lane:
+    """Serves the shards of its assignment; `step` is one batch."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        source: OutboxSource,
+        publisher: Publisher,
+        routes: Routes,
+        options: RelayOptions,
+        state: RelayState,
+        observer: Observer,
+        gives_up: Callable[[], bool] = lambda: False,
+        poll: Callable[[], float] | None = None,
+    ) -> None:
+        """`gives_up` ends the wait for Kafka; `poll` answers the seconds to rest when nothing is pending."""
+        self.name = name
+        self.assignment = Assignment()
+        self.idle = False
+        """True while the last read found nothing."""
+        self._source = source
+        self._publisher = publisher
+        self._routes = routes
+        self._options = options
+        self._retry = RetryPolicy(options.max_attempts, options.retry_base, options.retry_cap)
+        self._state = state
+        self._observer = observer
+        self._gives_up = gives_up
+        self._poll = poll or (lambda: options.poll_interval)
+        self._reader = Reader(source, routes, options, state)
+        self._careful = Careful()
+        self._blamed: list[tuple[Lease, bytes]] = []
+        self._ahead: list[PendingEvent] = []
+        self._unsettled: Conclusion | None = None
+        self._unmarked = Unmarked({})
+
+    def step(self) -> float:
+        """Send one batch; answers the seconds to rest before the next."""
+        self._take_orders()
+        try:
+            self._finish_old_business()
+            batch = self._next_batch()
+            self.idle = not batch.touched
+            return self._poll() if self.idle else self._send(batch)
+        except LeaseLost:
+            self._drop_everything()
+            raise
+
+    def close(self) -> None:
+        """Give up connections."""
+        self._publisher.close()
+        self._source.close()
+
+    def _drop_everything(self) -> None:
+        """A lease was lost, it is not known which: let go of all; the coordinator shares them out again."""
+        self._publisher.abandon()
+        self.assignment.forget(self.assignment.held)
+        self._ahead, self._unsettled, self._blamed = [], None, []
+        self._unmarked = Unmarked({})
+        self._careful = Careful()
+        self._reader.restart()
+
+    def _take_orders(self) -> None:
+        new, gone = self.assignment.take()
+        if new or gone:
+            self._ahead = []
+            self._reader.restart()
+        for lease in gone:
+            self._careful.forget(lease.shard)
+        for takeover in new:
+            self._examine(takeover)
+
+    def _examine(self, takeover: Takeover) -> None:
+        if takeover.unfinished is None:
+            return
+        self._observer.took_over(takeover.lease.shard, takeover.unfinished)
+        self._careful.suspect(takeover.lease.shard, takeover.unfinished)
+        if (event_id := blames(takeover.unfinished)) is not None:
+            self._blamed.append((takeover.lease, event_id))
+
+    def _finish_old_business(self) -> None:
+        """What an unreachable database, a lock or a crash left to be written."""
+        if self._unsettled is not None:
+            self._settle(self._unsettled)
+        while self._blamed:
+            self._blame(*self._blamed[0])
+            self._blamed.pop(0)
+        if self._unmarked.shard_of and time.monotonic() >= self._unmarked.due:
+            self._mark_again()
+
+    def _blame(self, lease: Lease, event_id: bytes) -> None:
+        if lease not in self.assignment.held or (event := self._source.find(lease, event_id)) is None:
+            return
+        record = self._routes.record(event)
+        failed = self._judged(event, record.topic if record else None, _DIED)
+        self._settle(Conclusion(Settlement(frozenset({lease}), (), failed=(failed,))))
+
+    def _mark_again(self) -> None:
+        held = {lease.shard: lease for lease in self.assignment.held}
+        shard_of = {i: shard for i, shard in self._unmarked.shard_of.items() if shard in held}
+        leases = frozenset(held[shard] for shard in shard_of.values())
+        self._unmarked.due = time.monotonic() + _UNMARKED_EVERY
+        left = self._source.settle(Settlement(leases, tuple(shard_of), patient=False))
+        self._unmarked.shard_of = {i: shard_of[i] for i in left}
+
+    def _next_batch(self) -> Batch:
+        leases = self._reader.allowed(self.assignment.held)
+        if not leases:
+            return Batch()
+        suspect = self._careful.next(frozenset(lease.shard for lease in leases))
+        if suspect is not None:
+            return self._suspect_batch(*suspect)
+        events, self._ahead = self._ahead, []
+        if not events:
+            events = self._reader.read(leases, self._options.batch_size, tuple(self._unmarked.shard_of))
+        return self._compose(events)
+
+    def _suspect_batch(self, shard: int, size: int) -> Batch:
+        (lease,) = (lease for lease in self.assignment.held if lease.shard == shard)
+        events = self._reader.read_alone(lease, min(size, self._options.batch_size))
+        if not events:
+            self._careful.sent(shard, ())
+            return self._next_batch()
+        return self._compose(events)
+
+    def _compose(self, events: list[PendingEvent]) -> Batch:
+        """Make records; of an aggregate with a failed attempt only the first event goes, and alone."""
+        batch = Batch()
+        closed: set[Aggregate] = set()
+        paused = self._reader.paused()
+        for event in events:
+            if closed and event.aggregate in closed:
+                continue
+            if event.aggregate_type in paused:
+                continue
+            record = self._routes.record(event)
+            why = self._publisher.refuse(record) if record else "its aggregate type has no topic in outbox.topics"
+            if record is None or why:
+                batch.refused.append((event, record.topic if record else None, why or ""))
+                closed.add(event.aggregate)
+                continue
+            if event.attempts:
+                closed.add(event.aggregate)
+            batch.events.append(event)
+            batch.records.append(record)
+        return batch
+
+    def _send(self, batch: Batch) -> float:
+        leases = self._leases_of(batch.touched)
+        self._state.require_lease(time.monotonic())
+        started = time.monotonic()
+        delivery = Delivery()
+        if batch.events:
+            taken = self._source.begin(uuid4(), leases, batch.events)
+            if taken:
+                batch = self._compose(without(batch.events, taken))
+            self._publisher.start(batch.records)
+            if len(batch.events) >= self._options.batch_size and not taken:
+                self._ahead = self._read_ahead(batch)
+            delivery = self._await(leases, len(batch.events))
+        outcome = outcome_of(batch, delivery)
+        self._conclude(leases, outcome, time.monotonic() - started)
+        self._note_careful(leases, batch)
+        if outcome.held or outcome.refused:
+            self._ahead = []
+        return _AFTER_REFUSAL if delivery.unsent else 0.0
+
+    def _leases_of(self, events: list[PendingEvent]) -> frozenset[Lease]:
+        shards = {event.shard for event in events}
+        leases = frozenset(lease for lease in self.assignment.held if lease.shard in shards)
+        if len(leases) != len(shards):
+            raise LeaseLost("a shard belongs to another relay now")
+        return leases
+
+    def _read_ahead(self, batch: Batch) -> list[PendingEvent]:
+        leases = self._reader.allowed(self.assignment.held)
+        exclude = (*batch.ids, *self._unmarked.shard_of)
+        return self._reader.read(leases, self._options.batch_size, exclude)
+
+    def _await(self, leases: frozenset[Lease], count: int) -> Delivery:
+        """Wait for Kafka as long as the shards are ours: librdkafka retries, in order and without repeats."""
+        started = time.monotonic()
+        slow = False
+        while (delivery := self._publisher.finish(_PATIENCE)) is None:
+            now = time.monotonic()
+            self._state.require_lease(now)
+            if self.assignment.lost(leases):
+                raise LeaseLost("a shard belongs to another relay now")
+            if self._gives_up():
+                self._publisher.abandon()
+                return Delivery(unsent=frozenset(range(count)), reason="the relay stops")
+            if not slow and now - started > _SLOW:
+                slow = True
+                self._state.waits(self.name, "Kafka")
+                self._observer.waiting("Kafka", self._publisher.trouble)
+        if slow:
+            self._state.waits(self.name, None)
+            self._observer.arrived("Kafka", time.monotonic() - started)
+        return delivery
+
+    def _conclude(self, leases: frozenset[Lease], outcome: Outcome, seconds: float) -> None:
+        failed = tuple(self._judged(*refused) for refused in outcome.refused)
+        settlement = Settlement(
+            leases=leases,
+            published=tuple(event.id for event in outcome.published),
+            recovered=tuple(event.id for event in outcome.published if event.attempts),
+            failed=failed,
+        )
+        self._settle(Conclusion(settlement, outcome.published, seconds))
+
+    def _judged(self, event: PendingEvent, topic: str | None, error: str) -> Failed:
+        attempt = event.attempts + 1
+        verdict = judge(self._routes.policy(topic), self._retry, attempt, random.random())  # noqa: S311 - jitter
+        failed = Failed(event, verdict.state, attempt, verdict.delay, error)
+        self._observer.attempt_failed(failed, topic)
+        self._state.note_error(error)
+        return failed
+
+    def _settle(self, conclusion: Conclusion) -> None:
+        """Write the end of a batch; kept until the database has taken it, or the shards are lost."""
+        self._unsettled = conclusion
+        left = self._source.settle(conclusion.settlement)
+        self._unsettled = None
+        if left:
+            self._unmarked.shard_of |= {e.id: e.shard for e in conclusion.published if e.id in left}
+            self._unmarked.due = time.monotonic() + _UNMARKED_EVERY
+            self._ahead = []
+        self._tell(conclusion)
+
+    def _tell(self, conclusion: Conclusion) -> None:
+        failed = conclusion.settlement.failed
+        self._state.count(len(conclusion.published), len(failed))
+        if conclusion.published:
+            self._observer.meter.published(conclusion.published, conclusion.seconds)
+        if failed:
+            self._reader.failures_changed()
+            self._observer.meter.failed(failed)
+
+    def _note_careful(self, leases: frozenset[Lease], batch: Batch) -> None:
+        ids = tuple(event.id for event in batch.touched)
+        for lease in leases:
+            self._careful.sent(lease.shard, ids)

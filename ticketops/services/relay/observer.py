@@ -1,0 +1,67 @@
+"""What the relay tells of itself while it works: log lines and metrics."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from ticketops.domain.outbox import Backlog, PendingEvent
+from ticketops.domain.relay import Failed, Unfinished
+
+
+class Meter(Protocol):
+    """Where figures go; see services/metrics.py."""
+
+    def published(self, events: Sequence[PendingEvent], seconds: float) -> None:
+        """Events were acknowledged `seconds` after they were read."""
+
+    def failed(self, failed: Sequence[Failed]) -> None:
+        """Attempts failed."""
+
+    def backlog(self, backlog: Backlog) -> None:
+        """The backlog was measured."""
+
+    def backend(self, backend: str, *, up: bool) -> None:
+        """A backend answers, or no longer."""
+
+
+class Observer:
+    """Turns what happens into log lines, each once, and hands figures to the meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self._log = structlog.get_logger("ticketops").bind(part="relay")
+
+    def attempt_failed(self, failed: Failed, topic: str | None) -> None:
+        """One event could not be published."""
+        event = failed.event
+        log = self._log.warning if failed.delay is not None else self._log.error
+        log(
+            "an event could not be published",
+            event_id=event.id.hex(),
+            aggregate_type=event.aggregate_type,
+            aggregate_id=event.aggregate_id,
+            topic=topic,
+            attempt=failed.attempts,
+            next_attempt_in=failed.delay,
+            state=failed.state.value,
+            why=failed.error,
+        )
+
+    def took_over(self, shard: int, unfinished: Unfinished) -> None:
+        """A shard came with a batch that its last owner never settled."""
+        self._log.warning(
+            "a relay died with a batch in flight; its events are sent again, at first one by one",
+            shard=shard,
+            events=len(unfinished.event_ids),
+        )
+
+    def waiting(self, backend: str, reason: str) -> None:
+        """The relay waits; said once until `arrived`."""
+        self.meter.backend(backend, up=False)
+        self._log.warning("waiting", backend=backend, why=reason)
+
+    def arrived(self, backend: str, seconds: float) -> None:
+        """The wait is over."""
+        self.meter.backend(backend, up=True)
+        self._log.info("goes on", backend=backend, waited=round(seconds, 1))
