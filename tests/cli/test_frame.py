@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -188,3 +189,13 @@ def test_a_reader_that_leaves_is_no_error(probe: Cli) -> None:
     assert process.stderr.read() == ""
     assert process.wait(timeout=30) == 0
     process.stderr.close()
+
+
+def test_help_is_fast(cli: Cli) -> None:
+    def cpu_seconds() -> float:
+        before = os.times()
+        assert cli("--help").code == 0
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert min(cpu_seconds() for _ in range(5)) < 0.15

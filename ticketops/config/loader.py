@@ -80,9 +80,16 @@ def _context(flag: str | None, environ: Mapping[str, str], parsed: file.ConfigFi
     if environ.get("TICKETOPS_CONTEXT"):
         return environ["TICKETOPS_CONTEXT"], Origin(Source.ENVIRONMENT, "TICKETOPS_CONTEXT")
     stored = parsed.base.get("context") if parsed else None
-    if isinstance(stored, str) and parsed:
-        return stored, Origin(Source.FILE, str(parsed.path), parsed.lines.get("context"))
+    if stored is not None and parsed:
+        return _stored(stored, Origin(Source.FILE, str(parsed.path), parsed.lines.get("context")))
     return DEFAULT_CONTEXT, DEFAULT
+
+
+def _stored(name: object, origin: Origin) -> tuple[str, Origin]:
+    converted = convert(keys()["context"], Entry(name, origin))
+    if isinstance(converted, Problem):
+        refuse([converted])
+    return str(converted), origin
 
 
 def _gather(layers: Sequence[Layer]) -> Layer:

@@ -128,13 +128,17 @@ def _password_span(url: str) -> tuple[int, int]:
     begin = url.index("://") + 3
     authority = _AUTHORITY.match(url, begin)
     stop = authority.end() if authority else len(url)
-    at = url.rfind("@", begin, stop)
-    if at < 0 and not _PORTS.fullmatch(url, begin, stop):
-        at = url.rfind("@", begin)
-    elif "@" in url[stop:].partition("?")[0]:
-        at = url.rfind("@", begin, stop + len(url[stop:].partition("?")[0]))
+    at = url.rfind("@", begin, _last_place_of_at(url, begin, stop))
     colon = url.find(":", begin, max(at, begin))
     return (colon + 1, at) if colon >= 0 else (0, 0)
+
+
+def _last_place_of_at(url: str, begin: int, stop: int) -> int:
+    """Before the first `=` of the query, whose values may hold an @; anywhere where no host can stand before it."""
+    if "@" not in url[begin:stop] and not _PORTS.fullmatch(url, begin, stop):
+        return len(url)
+    path, sign, query = url[stop:].partition("?")
+    return stop + len(path) + len(sign) + len(query.partition("=")[0])
 
 
 def _url_passwords(url: str) -> set[str]:

@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import pytest
+
+from ticketops.config import Config
+from ticketops.config.checks import check
+from ticketops.domain.outbox import FailurePolicy
+from ticketops.options import (
+    KafkaOptions,
+    OutboxColumns,
+    OutboxOptions,
+    PostgresOptions,
+    RedisOptions,
+    RelayOptions,
+)
+
+DEBEZIUM = OutboxColumns(
+    aggregate_type="aggregatetype",
+    aggregate_id="aggregateid",
+    event_type="type",
+    status="",
+    published_at="",
+    retry_count="",
+    last_error="",
+)
+
+
+def test_the_defaults_are_fine() -> None:
+    assert check(Config()) == []
+
+
+def test_a_table_without_status_is_deleted_from() -> None:
+    assert check(Config(outbox=OutboxOptions(columns=DEBEZIUM, on_published="delete"))) == []
+    (problem,) = check(Config(outbox=OutboxOptions(columns=DEBEZIUM)))
+    assert 'outbox.on_published is "mark"' in problem.what
+    assert problem.hint == 'set outbox.on_published = "delete"'
+
+
+def test_topics_by_pattern_may_be_named() -> None:
+    outbox = OutboxOptions(topics={"*": "{type}-events"}, no_headers=("refund-events",))
+    assert check(Config(outbox=outbox, relay=RelayOptions(aggregate_types=("REFUND",)))) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "what"),
+    [
+        (OutboxOptions(columns=OutboxColumns(id="")), "outbox.columns.id is empty"),
+        (OutboxOptions(columns=OutboxColumns(payload="")), "outbox.columns.payload is empty"),
+        (OutboxOptions(columns=OutboxColumns(seq="", created_at="")), "are both empty"),
+        (OutboxOptions(columns=OutboxColumns(seq="id")), "names the column id 2 times"),
+        (OutboxOptions(columns=OutboxColumns(seq="s" * 64)), "outbox.columns.seq is no PostgreSQL name"),
+        (OutboxOptions(table=""), "outbox.table is empty"),
+        (OutboxOptions(topics={}), "outbox.topics is empty"),
+        (OutboxOptions(topics={"A": "bad topic"}), "outbox.topics.A is no topic name"),
+        (OutboxOptions(topics={"A": ".."}), "outbox.topics.A is no topic name"),
+        (OutboxOptions(no_headers=("bookings",)), "outbox.no_headers names bookings"),
+        (OutboxOptions(on_failure_by_topic={"x": FailurePolicy.PARK}), "outbox.on_failure_by_topic names x"),
+        (RelayOptions(aggregate_types=("REFUND",)), "relay.aggregate_types names REFUND"),
+        (RelayOptions(retry_base=100.0), "relay.retry_cap (60 s) is below relay.retry_base (100 s)"),
+        (RelayOptions(shadow=True, skip_locked=True), "contradict each other"),
+        (PostgresOptions(url="localhost"), "postgres.url is no connection string"),
+        (PostgresOptions(schema=""), "postgres.schema is empty"),
+        (RedisOptions(url="localhost:6379"), "redis.url is no Redis URL"),
+        (KafkaOptions(bootstrap_servers=" "), "kafka.bootstrap_servers is empty"),
+        (KafkaOptions(password="x"), "kafka.password is set without kafka.username"),  # noqa: S106 - no real one
+    ],
+)
+def test_contradictions_are_found(part: object, what: str) -> None:
+    section = type(part).__name__.removesuffix("Options").lower()
+    problems = check(replace(Config(), **{section: part}))
+    assert [problem for problem in problems if what in problem.what], problems
