@@ -1,9 +1,11 @@
 """Where engines keep binaries, templates and data, and as whom they run."""
 
 import contextlib
+import fcntl
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,3 +63,11 @@ def temporary_folder(kind: str) -> Path:
 def is_open_to_all(folder: Path) -> bool:
     """Say whether every account may enter the folder and all above it."""
     return all(step.stat().st_mode & stat.S_IXOTH for step in (folder, *folder.parents))
+
+
+@contextlib.contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Keep other processes of this user from making the same thing in the cache at the same time."""
+    with (cache_folder() / f"{what}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

