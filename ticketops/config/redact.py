@@ -70,11 +70,14 @@ def spellings(secrets: Collection[str]) -> frozenset[str]:
 def redacting_processor(
     secrets: Collection[str] = (),
 ) -> Callable[[object, str, MutableMapping[str, object]], MutableMapping[str, object]]:
-    """A structlog processor that redacts every text of an event, nested ones too."""
+    """A structlog processor that redacts every text of an event, nested ones too.
+
+    It stands after `format_exc_info`, since it cannot look into a traceback that is not text yet.
+    """
 
     def processor(_logger: object, _name: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:
-        for key, value in event.items():
-            event[key] = _redact_deep(key, value, secrets)
+        for key in event.keys() - {"exc_info"}:
+            event[key] = _redact_deep(key, event[key], secrets)
         return event
 
     return processor
@@ -87,7 +90,8 @@ def _redact_deep(key: str, value: object, secrets: Collection[str]) -> object:
         case Mapping():
             return {name: _redact_deep(str(name), item, secrets) for name, item in value.items()}
         case list() | tuple():
-            return [_redact_deep(key, item, secrets) for item in value]
+            items = [_redact_deep(key, item, secrets) for item in value]
+            return items if isinstance(value, list) else tuple(items)
         case BaseException():
             return redact(f"{type(value).__name__}: {value}", secrets)
         case _:
