@@ -54,7 +54,8 @@ def test_show_works_where_secret_files_and_values_are_not_usable(cli: Cli) -> No
     write(cli, '[postgres]\nurl_file = "/nowhere"\n[relay]\nshards = "many"\n')
     done = cli("config", "show")
     assert done.code == 0
-    assert "postgres.url_file\t/nowhere\t" in done.out
+    assert "postgres.url_file\t/nowhere\tticketops.toml:2\n" in done.out
+    assert "postgres.url\t***\tticketops.toml:2\n" in done.out
     assert "problem: ticketops.toml:4" in done.err
 
 

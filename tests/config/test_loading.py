@@ -211,6 +211,12 @@ def test_only_the_file_lifts_read_only(tmp_path: Path, how: str) -> None:
     assert not loaded(tmp_path, "read_only = true\n[contexts.x]\nread_only = false", context="x").config.read_only
 
 
+def test_a_variable_that_agrees_does_not_open_the_way_for_a_flag(tmp_path: Path) -> None:
+    environ = {"TICKETOPS_READ_ONLY": "true"}
+    for text in ("read_only = true", ""):
+        assert "cannot lift read_only" in refused(tmp_path, text, "read_only=0", environ=environ).what
+
+
 @pytest.mark.parametrize(
     ("text", "what", "hint"),
     [

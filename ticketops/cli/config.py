@@ -39,8 +39,9 @@ def show(
 
 def _values(settings: "Settings", wanted: Sequence[str]) -> Iterator[dict[str, object]]:
     from ticketops.config.problems import did_you_mean  # noqa: PLC0415 - `--help` must not pay for it
-    from ticketops.config.redact import redact_value  # noqa: PLC0415
+    from ticketops.config.redact import HIDDEN, redact_value  # noqa: PLC0415
     from ticketops.config.schema import keys, sections, value_of  # noqa: PLC0415
+    from ticketops.config.secrets import RIVALS  # noqa: PLC0415
 
     for word in wanted:
         if word not in keys() and word not in sections():
@@ -48,12 +49,13 @@ def _values(settings: "Settings", wanted: Sequence[str]) -> Iterator[dict[str, o
             raise ConfigError(
                 f"there is no key {word}", why=f"the sections are {', '.join(sorted(sections()))}", hint=hint
             )
+    in_files = {plain for plain, reference in RIVALS if value_of(settings.config, reference)}
     for name in keys():
         if not wanted or any(name == word or name.startswith(f"{word}.") for word in wanted):
             origin = settings.origins[name]
             yield {
                 "key": name,
-                "value": redact_value(name, value_of(settings.config, name)),
+                "value": HIDDEN if name in in_files else redact_value(name, value_of(settings.config, name)),
                 "origin": origin.place,
                 "source": origin.source,
             }

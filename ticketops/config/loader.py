@@ -117,8 +117,11 @@ def _put(gathered: Layer, name: str, entry: Entry) -> None:
 
 
 def _lifts(entry: Entry, weaker: Entry | None) -> bool:
-    said_no = entry.textual and str(entry.value).strip().lower() in {"false", "0"}
-    return said_no and weaker is not None and weaker.value is True
+    return entry.textual and not _says_yes(entry) and weaker is not None and _says_yes(weaker)
+
+
+def _says_yes(entry: Entry) -> bool:
+    return str(entry.value).strip().lower() in {"true", "1"}
 
 
 def _drop_weaker(gathered: Layer, rival: str, entry: Entry) -> None:
@@ -141,13 +144,19 @@ def _settle(gathered: Layer, parsed: file.ConfigFile | None, *, read_secrets: bo
     config = build(resolved.values)
     return Settings(
         config=config,
-        origins={name: gathered.entries[name].origin if name in gathered.entries else DEFAULT for name in keys()},
+        origins=_origins(gathered, values),
         file=parsed.path if parsed else None,
         contexts=parsed.names if parsed else (DEFAULT_CONTEXT,),
         warnings=tuple(gathered.warnings),
         secrets=secrets.known_secrets(resolved.values),
         problems=tuple(problems or check(config)),
     )
+
+
+def _origins(gathered: Layer, values: Mapping[str, object]) -> dict[str, Origin]:
+    """Where each value stands; one that a file holds comes from the place that names the file."""
+    found = {name: gathered.entries[name].origin if name in gathered.entries else DEFAULT for name in keys()}
+    return found | {plain: found[reference] for plain, reference in secrets.RIVALS if values[reference]}
 
 
 def _value(gathered: Layer, name: str) -> object:
