@@ -23,6 +23,8 @@ from typing import Final, TextIO
 from ticketops.cli.cells import Show, cell, field, json_text, plain, printable, raw_field
 from ticketops.domain.text import terminal_safe
 
+__all__ = ["VERSION", "Column", "Format", "Out", "Row", "Section", "Show"]
+
 VERSION: Final = 1
 """Raised when a field of any JSON output changes its meaning or goes away; new fields do not raise it."""
 
