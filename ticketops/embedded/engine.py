@@ -1,6 +1,5 @@
 """What all engines have in common: start, stop, kill, suspend, restart, and the file that names the process."""
 
-import contextlib
 import os
 import random
 import shutil
@@ -71,10 +70,21 @@ def end(state: EngineState, *, grace: float = 15.0) -> None:
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens on."""
     for port in random.sample(_PORTS, 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        if is_free(port):
             return port
     raise BackendError("no free port was found on 127.0.0.1", why="100 between 15000 and 30000 were tried")
+
+
+def is_free(port: int) -> bool:
+    """Say whether the port of 127.0.0.1 can be listened on."""
+    with socket.socket() as probe:
+        # As servers do: connections that linger after their end do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def end_stale_engines() -> None:
@@ -118,7 +128,7 @@ class Engine(ABC):
     def __init__(self, *, home: Path | None = None, port: int | None = None, owner: int | None = 0) -> None:
         self.is_temporary = home is None
         self.home = home or folders.temporary_folder(self.kind)
-        self.port = port or free_port()
+        self.port = port or self._former_port() or free_port()
         self._owner = None if owner is None else identify(owner or os.getpid())
         self._process: GuardedProcess | None = None
 
@@ -211,6 +221,11 @@ class Engine(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _former_port(self) -> int | None:
+        """The port of an earlier start on this folder, so that what points to it stays right."""
+        state = read_state(self.home)
+        return state.port if state and (state.is_running or is_free(state.port)) else None
 
     def _running(self) -> GuardedProcess:
         if self._process is None:

@@ -4,13 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from ticketops.embedded.engine import Engine
 from ticketops.embedded.jars import Progress, no_progress
 from ticketops.embedded.kafka import KafkaServer
 from ticketops.embedded.postgres import PostgresServer
 from ticketops.embedded.valkey import ValkeyServer
+
+KINDS: Final = (PostgresServer.kind, ValkeyServer.kind, KafkaServer.kind)
+"""Also the names of their folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Engines:
     @classmethod
     def make(cls, folder: Path | None = None, *, owner: int | None = 0, progress: Progress = no_progress) -> Self:
         """Make the three, not started yet; `folder` keeps their data, None takes temporary folders."""
-        homes = {kind: folder and folder / kind for kind in ("postgres", "valkey", "kafka")}
+        homes = {kind: folder and folder / kind for kind in KINDS}
         return cls(
             PostgresServer(home=homes["postgres"], owner=owner),
             ValkeyServer(home=homes["valkey"], owner=owner),

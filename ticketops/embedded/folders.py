@@ -38,6 +38,12 @@ def cache_folder() -> Path:
     return folder
 
 
+def dev_folder() -> Path:
+    """Return the folder of the engines that `ticketops dev` runs."""
+    base = cache_folder() if os.geteuid() == 0 else Path(platformdirs.user_state_dir("ticketops", appauthor=False))
+    return base / "dev"
+
+
 def temporary_base() -> Path:
     """Return this user's folder for the data of short-lived engines."""
     parent = Path(tempfile.gettempdir())

