@@ -61,8 +61,6 @@ class Summary:
     """Aggregate type = events."""
     reasons: tuple[tuple[str, int], ...]
     """The commonest error texts, with their number."""
-    companions: int = 0
-    """Parked events of the same aggregates that a retry takes along."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    column,
     func,
     literal,
     null,
@@ -29,6 +28,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy import Column as TableColumn
+from sqlalchemy.types import TypeEngine
 
 from ticketops.backends.postgres.layout import Layout
 from ticketops.backends.postgres.schema_outbox import failures_table
@@ -36,7 +36,7 @@ from ticketops.domain.outbox import EventRow, FailureState, Status
 from ticketops.domain.selectors import Selector, TimeOf
 from ticketops.errors import UsageError
 
-_TYPES = {
+_TYPES: dict[str, TypeEngine[Any]] = {
     "id": Uuid(),
     "aggregate_type": Text(),
     "aggregate_id": Text(),
@@ -229,8 +229,3 @@ class Queries:
 def reason(error: ColumnElement[Any]) -> ColumnElement[Any]:
     """The first line of an error, shortened, to count by."""
     return func.left(func.split_part(error, "\n", 1), 120)
-
-
-def named(name: str) -> ColumnElement[Any]:
-    """A column of a subquery."""
-    return column(name)
