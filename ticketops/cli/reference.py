@@ -45,7 +45,7 @@ def _commands() -> Iterator[str]:
         context = command.make_context(
             words, [], resilient_parsing=True, terminal_width=_WIDTH, max_content_width=_WIDTH
         )
-        depth = "#" * min(words.count(" ") + 2, 3)
+        depth = "##" if words.count(" ") < 2 else "###"  # noqa: PLR2004 - noun and verb
         yield f"{depth} {words}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
 
 
