@@ -31,7 +31,14 @@ def is_alive(pid: int, started: float) -> bool:
     """Say whether the process of that id and start time runs; a zombie does not."""
     try:
         process = psutil.Process(pid)
-        return abs(process.create_time() - started) < _CLOCK_STEP and process.status() != psutil.STATUS_ZOMBIE
+        return abs(process.create_time() - started) < _CLOCK_STEP and _runs(process)
+    except psutil.Error:
+        return False
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
@@ -65,7 +72,7 @@ def kill_family(pid: int) -> list[psutil.Process]:
 def wait_gone(members: list[psutil.Process], seconds: float) -> bool:
     """Wait until none of the processes runs; False when the time is over first."""
     deadline = time.monotonic() + seconds
-    while any(is_alive(member.pid, member.create_time()) for member in members):
+    while any(_runs(member) for member in members):
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL)
