@@ -122,10 +122,15 @@ select string_agg(format('pid %%s (%%s) for %%s s', a.pid, coalesce(nullif(appli
 
 
 def _take(guard: Connection, name: str) -> bool:
-    """One try for the lock; its transaction stays open where it succeeds."""
+    """One try for the lock; its transaction stays open where it succeeds.
+
+    The lock's name is no parameter: the extended protocol would keep the statement's snapshot, for which CREATE INDEX
+    CONCURRENTLY would wait.
+    """
     guard.execute("BEGIN")
     guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    row = guard.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name]).fetchone()
+    lock = sql.SQL("SELECT pg_try_advisory_xact_lock(hashtextextended({}, 0))").format(sql.Literal(name))
+    row = guard.execute(lock).fetchone()
     if row is not None and row[0]:
         return True
     guard.rollback()
