@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, LargeBinary, Select, distinct, func, select, text
+from sqlalchemy import Connection, Engine, LargeBinary, Select, func, select, text
 
 from ticketops.backends.postgres import layout as layouts
 from ticketops.backends.postgres.admin_changes import Changes
@@ -116,7 +116,7 @@ class PostgresOutboxAdmin:
 
     def rows(self, selector: Selector) -> Iterator[EventRow]:
         """See ports.OutboxAdmin."""
-        query = self._queries.selected(selector, *self._queries.row_columns())
+        query = self._queries.listed(selector)
         with self._reading() as connection:
             streamed = connection.execution_options(stream_results=True, max_row_buffer=_FETCH)
             for row in streamed.execute(query):
@@ -202,14 +202,18 @@ class PostgresOutboxAdmin:
         if not connection.execute(select(f.c.event_id).where(f.c.scope == q.scope, f.c.state == parked).limit(1)).all():
             return []
         wanted = ids_parameter([UUID(bytes=event_id) for event_id in ids])
-        query = select(distinct(f.c.event_id)).where(
-            f.c.scope == q.scope,
-            f.c.state == parked,
-            chosen.c.scope == q.scope,
-            chosen.c.state == parked,
-            chosen.c.event_id == func.any(wanted),
-            chosen.c.aggregate_type == f.c.aggregate_type,
-            chosen.c.aggregate_id == f.c.aggregate_id,
+        query = (
+            select(f.c.event_id)
+            .distinct()
+            .where(
+                f.c.scope == q.scope,
+                f.c.state == parked,
+                chosen.c.scope == q.scope,
+                chosen.c.state == parked,
+                chosen.c.event_id == func.any(wanted),
+                chosen.c.aggregate_type == f.c.aggregate_type,
+                chosen.c.aggregate_id == f.c.aggregate_id,
+            )
         )
         return [event_id.bytes for event_id in connection.execute(query).scalars()]
 

@@ -1,5 +1,6 @@
 """The operator's queries over one outbox, built with SQLAlchemy Core from its layout."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -178,14 +179,20 @@ class Queries:
 
     def selected(self, selector: Selector, *columns: ColumnElement[Any]) -> Select[Any]:
         """The rows that a selector meets, in order, within its limit."""
-        query = select(*columns).select_from(self.source).where(self.condition(selector))
-        query = query.order_by(*self._listing_order(selector))
-        return query if selector.limit is None else query.limit(selector.limit)
+        return self._limited(selector, self.order, columns)
 
-    def _listing_order(self, selector: Selector) -> list[ColumnElement[Any]]:
+    def listed(self, selector: Selector) -> Select[Any]:
+        """The same for people: published rows newest first, by their index."""
         if selector.statuses == {Status.PUBLISHED} and self.has("published_at"):
-            return [self.outbox.c.published_at.desc(), self.outbox.c.id]
-        return self.order
+            newest_first = [self.outbox.c.published_at.desc(), self.outbox.c.id]
+            return self._limited(selector, newest_first, self.row_columns())
+        return self._limited(selector, self.order, self.row_columns())
+
+    def _limited(
+        self, selector: Selector, order: Sequence[ColumnElement[Any]], columns: Sequence[ColumnElement[Any]]
+    ) -> Select[Any]:
+        query = select(*columns).select_from(self.source).where(self.condition(selector)).order_by(*order)
+        return query if selector.limit is None else query.limit(selector.limit)
 
     def condition(self, selector: Selector) -> Condition:
         """All of the selector's conditions."""
