@@ -117,7 +117,7 @@ def _from_driver(error: psycopg.Error) -> TicketOpsError:
         return SchemaError(f"{BACKEND} lacks what was asked for", why=why, hint="run `ticketops db status`")
     if state in _LOCKED:
         return LockTimeout(f"{BACKEND} could not lock a row or table in time", why=why, hint="try again")
-    if not state or state.startswith("08"):
+    if state.startswith("08") or (not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)):
         return BackendUnavailable(BACKEND, why=why, hint="check postgres.url and that the server runs")
     if state.startswith("22"):
         return DataError(f"{BACKEND} refuses a value", why=why)

@@ -251,7 +251,7 @@ class RelayDaemon:
         if self._coordinator is None or not self._coordinator.settled:
             return False
         if self._until is Until.EMPTY:
-            return all(lane.idle for lane in self._lanes if lane.assignment.held)
+            return all(lane.idle for lane in self._lanes)
         return self._until is Until.ONE_BATCH and all(
             lane.name in self._sent for lane in self._lanes if lane.assignment.held
         )

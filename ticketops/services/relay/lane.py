@@ -68,8 +68,8 @@ class Lane:
         """`gives_up` ends the wait for Kafka; `poll` answers the seconds to rest when nothing is pending."""
         self.name = name
         self.assignment = Assignment()
-        self.idle = False
-        """True while the last read found nothing."""
+        self._empty_for: frozenset[Lease] | None = None
+        """The leases for which the last step found nothing to do."""
         self._source = source
         self._publisher = publisher
         self._routes = routes
@@ -91,12 +91,18 @@ class Lane:
         self._take_orders()
         try:
             self._finish_old_business()
+            held = self.assignment.held
             batch = self._next_batch()
-            self.idle = not batch.touched
-            return self._poll() if self.idle else self._send(batch)
+            self._empty_for = None if batch.touched else held
+            return self._send(batch) if batch.touched else self._poll()
         except LeaseLost:
             self._drop_everything()
             raise
+
+    @property
+    def idle(self) -> bool:
+        """True while nothing is pending in the shards that the lane has now, what is held back apart."""
+        return self._empty_for == self.assignment.held
 
     def close(self) -> None:
         """Give up connections."""
