@@ -121,7 +121,7 @@ def configure_logs(options: LogOptions, secrets: Collection[str]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[options.level])
-    logging.getLogger("ticketops.kafka").setLevel(max(_LEVELS[options.level], logging.ERROR))
+    logging.getLogger("ticketops.kafka").setLevel(logging.DEBUG if options.level == "debug" else logging.CRITICAL + 1)
 
 
 def _for_terminal(_: object, __: str, event: "EventDict") -> "EventDict":

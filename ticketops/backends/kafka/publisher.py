@@ -18,6 +18,8 @@ _CONNECT_TIMEOUT = 5.0
 _TOPICS_KEPT = 60.0
 """Seconds that the list of topics is trusted; a topic that is not in it is looked up again sooner."""
 _TOPICS_AGAIN = 2.0
+_FATAL_ROUNDS, _FATAL_WAIT = 20, 0.1
+"""After a fatal error reports are waited for this many times, this many seconds."""
 _RECORD_OVERHEAD = 128
 """Bytes that a record needs beside key, value and headers, generously."""
 
@@ -31,8 +33,11 @@ class KafkaPublisher:
         self._producer: Producer | None = None
         self._topics: frozenset[str] = frozenset()
         self._topics_at = float("-inf")
+        self._count = 0
+        self._acked: set[int] = set()
         self._errors: dict[int, KafkaError] = {}
-        self._unsent: set[int] = set()
+        self._never_sent: dict[int, KafkaError] = {}
+        """Refused by librdkafka itself, before a broker saw them."""
         self._trouble = ""
         self._one_by_one = False
         """Every record in a request of its own, to find the one that brokers refuse."""
@@ -56,63 +61,90 @@ class KafkaPublisher:
     def start(self, records: Sequence[OutgoingRecord]) -> None:
         """See ports.Publisher."""
         producer = self._ready()
-        self._errors, self._unsent = {}, set()
-        failed = self._failed
-        produce = producer.produce
+        self._count = len(records)
+        self._acked, self._errors, self._never_sent = set(), {}, {}
         for index, record in enumerate(records):
-            try:
-                produce(
-                    record.topic,
-                    record.value,
-                    record.key,
-                    headers=list(record.headers) if record.headers else None,
-                    on_delivery=partial(failed, index),
-                )
-            except BufferError:
-                self._unsent.update(range(index, len(records)))
-                self._trouble = "the producer's queue is full"
+            if not self._hand_over(producer, index, record):
                 break
-            except KafkaException as error:
-                self._errors[index] = error.args[0]
-                self._unsent.update(range(index + 1, len(records)))
-                break
-        producer.poll(0)
+        self._serve(producer, 0)
 
-    def _failed(self, index: int, error: KafkaError | None, _: Message) -> None:
-        if error is not None:
+    def _hand_over(self, producer: Producer, index: int, record: OutgoingRecord) -> bool:
+        """False where nothing after this record may be sent either."""
+        try:
+            producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                headers=list(record.headers) if record.headers else None,
+                on_delivery=partial(self._delivered, index),
+            )
+        except BufferError:
+            self._trouble = "the producer's queue is full"
+            return False
+        except KafkaException as error:
+            self._never_sent[index] = error.args[0]
+            return False
+        return True
+
+    def _delivered(self, index: int, error: KafkaError | None, _: Message) -> None:
+        """Only keeps what it is told: after a fatal error the binding lets nothing else be called here."""
+        if error is None:
+            self._acked.add(index)
+        else:
             self._errors[index] = error
 
     def finish(self, timeout: float) -> Delivery | None:
         """See ports.Publisher."""
-        producer = self._ready()
-        if producer.flush(timeout) > 0:
+        left = self._serve(self._ready(), timeout)
+        if left > 0:
             return None
-        refused = {i: e for i, e in self._errors.items() if e.code() in TOPIC_REFUSED | RECORD_REFUSED}
-        unsent = self._unsent | (self._errors.keys() - refused.keys())
-        reason = self._trouble if unsent else ""
-        if unsent or refused:
-            self._trouble = next((str(e) for e in self._errors.values()), self._trouble)
-            reason = self._trouble
+        delivery = self._delivery()
+        if delivery.unsent or delivery.refused:
             self.abandon()
-        shared = {i for i, e in refused.items() if e.code() in RECORD_REFUSED}
-        if len(shared) > 1:
-            self._one_by_one = True
-            unsent |= shared
-            refused = {i: e for i, e in refused.items() if i not in shared}
-        elif self._one_by_one and not unsent:
+        elif self._one_by_one:
             self._one_by_one = False
             self.abandon()
+        return delivery
+
+    def _serve(self, producer: Producer, timeout: float) -> int:
+        """Deliver reports; how many are due. A fatal error stops the producer, and what is left is purged.
+
+        The binding raises a fatal error as KafkaException, or as SystemError where reports are delivered after it.
+        """
+        try:
+            return producer.flush(timeout)
+        except (KafkaException, SystemError) as error:
+            self._trouble = str(error.__cause__ or error)
+        producer.purge(in_queue=True, in_flight=True)
+        for _ in range(_FATAL_ROUNDS):
+            try:
+                if producer.flush(_FATAL_WAIT) == 0:
+                    break
+            except (KafkaException, SystemError) as error:
+                self._trouble = str(error.__cause__ or error)
+        return 0
+
+    def _delivery(self) -> Delivery:
+        refused = {i: e for i, e in self._never_sent.items() if e.code() in TOPIC_REFUSED | RECORD_REFUSED}
+        refused |= {i: e for i, e in self._errors.items() if e.code() in TOPIC_REFUSED}
+        blamed = {i: e for i, e in self._errors.items() if e.code() in RECORD_REFUSED}
+        if self._one_by_one or self._count == 1:
+            refused |= blamed
+        elif blamed:
+            self._one_by_one = True
+        if self._errors:
+            self._trouble = next(str(e) for e in self._errors.values())
+        unsent = frozenset(range(self._count)) - self._acked - refused.keys()
         return Delivery(
             refused={i: DeliveryError(e.name(), e.str()) for i, e in refused.items()},
-            unsent=frozenset(unsent),
-            reason=reason,
+            unsent=unsent,
+            reason=self._trouble if unsent else "",
         )
 
     def abandon(self) -> None:
         """See ports.Publisher."""
         if self._producer is not None:
             self._producer.purge(in_queue=True, in_flight=True, blocking=False)
-            self._producer.flush(0)
             self._producer = None
 
     def close(self) -> None:

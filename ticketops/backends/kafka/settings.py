@@ -34,7 +34,6 @@ def producer_settings(
         "compression.type": "lz4",
         "linger.ms": 5,
         "message.timeout.ms": 0,
-        "delivery.report.only.error": True,
         "queue.buffering.max.messages": max(4 * batch_events, 1000),
         "queue.buffering.max.kbytes": 2 * batch_bytes // 1024 + 65_536,
         "topic.metadata.propagation.max.ms": 5_000,
