@@ -1,5 +1,6 @@
 """The port OutboxAdmin and the verbs over it, on a real database."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -10,6 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from support.waiting import eventually
 from ticketops import outbox
 from ticketops.backends.postgres.admin import PostgresOutboxAdmin
 from ticketops.backends.postgres.upgrade import PostgresSchema
@@ -540,3 +542,18 @@ def test_a_missing_own_schema_is_a_clear_error(database: PostgresOptions) -> Non
     box = Box(replace(database, own_schema="elsewhere"), OutboxOptions())
     with closing(box.admin), pytest.raises(SchemaError):
         box.admin.stats(60.0)
+
+
+def test_a_reader_may_take_its_time_and_a_query_may_not(database: PostgresOptions) -> None:
+    box = Box(replace(database, answer_timeout=0.2), OutboxOptions())
+    ids = box.add(*("B-1" for _ in range(5000)))
+    with closing(box.admin):
+        rows = box.admin.rows(Selector(everything=True))
+        first = next(rows)
+        started = time.monotonic()
+        eventually(lambda: time.monotonic() - started > 1.8)
+        assert [first.id, *(row.id for row in rows)] == ids
+        with psycopg.connect(database.url) as other:
+            other.execute("lock table booking.outbox_events")
+            with pytest.raises(BackendUnavailable, match="statement timeout"):
+                box.admin.stats(60.0)

@@ -53,10 +53,15 @@ class PostgresOutboxAdmin:
     def _reading(self) -> Iterator[Connection]:
         seconds = self._postgres.answer_timeout
         with self._engine.begin() as connection, deadline(_driver(connection), seconds + 1):
-            connection.execute(text("SET TRANSACTION READ ONLY"))
-            connection.execute(text(f"SET LOCAL statement_timeout = {max(round(seconds * 1000), 1)}"))
-            connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
+            self._bound(connection)
             yield connection
+
+    def _bound(self, connection: Connection) -> None:
+        """Each statement, and each fetch from a stream, gets its time."""
+        milliseconds = max(round(self._postgres.answer_timeout * 1000), 1)
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        connection.execute(text(f"SET LOCAL statement_timeout = {milliseconds}"))
+        connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
 
     @contextmanager
     def _selecting(self) -> Iterator[Connection]:
@@ -117,7 +122,9 @@ class PostgresOutboxAdmin:
     def rows(self, selector: Selector) -> Iterator[EventRow]:
         """See ports.OutboxAdmin."""
         query = self._queries.listed(selector)
-        with self._reading() as connection:
+        with self._engine.begin() as connection:
+            with deadline(_driver(connection), self._postgres.answer_timeout + 1):
+                self._bound(connection)
             streamed = connection.execution_options(stream_results=True, max_row_buffer=_FETCH)
             for row in streamed.execute(query):
                 yield _event_row(row)
