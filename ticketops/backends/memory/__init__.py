@@ -1,1 +1,1 @@
-"""Ports in memory: for tests, and for trying things without engines."""
+"""Everything in memory, with a clock of one's own: for tests, and for trying things out."""
