@@ -107,6 +107,8 @@ class ReadRequest:
     leases: tuple[Lease, ...]
     """In the order in which shards should be served."""
     limit: int
+    per_shard: int
+    """Most events of one shard; only a source that reads shard by shard looks at it."""
     max_bytes: int
     exclude: tuple[bytes, ...]
     """Ids in flight or published but not yet marked."""

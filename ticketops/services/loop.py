@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
@@ -12,10 +11,8 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 
 
-class Step(Protocol):
-    """One round of a part; answers the seconds to wait before the next, 0 for none."""
-
-    def __call__(self) -> float: ...
+Step = Callable[[], float]
+"""One round of a part; answers the seconds to wait before the next, 0 for none."""
 
 
 class Loop:

@@ -87,7 +87,9 @@ class Layout:
 
     def shard(self, shards: int) -> sql.Composable:
         """The shard of a row; the same expression as in the relay's index."""
-        return sql.SQL("({}({}) %% {})").format(self.own("shard_hash"), self.column("aggregate_id"), sql.Literal(shards))
+        return sql.SQL("({}({}) %% {})").format(
+            self.own("shard_hash"), self.column("aggregate_id"), sql.Literal(shards)
+        )
 
 
 def inspect(

@@ -17,7 +17,7 @@ SELECT e.* FROM unnest(%(shards)s::int[]) AS s (shard)
 CROSS JOIN LATERAL (
     SELECT {columns} FROM {table} o{join}
     WHERE {shard} = s.shard AND {conditions}
-    ORDER BY {order} LIMIT %(limit)s
+    ORDER BY {order} LIMIT %(per_shard)s
 ) e LIMIT %(limit)s""")
 _BY_ORDER = sql.SQL("""
 SELECT {columns} FROM {table} o{join}
@@ -43,7 +43,7 @@ class ReadStatement:
         by_shard = self._layout.has_index
         conditions = [*self._conditions(request), *([] if by_shard else self._shard_filter(request))]
         return (_BY_SHARD if by_shard else _BY_ORDER).format(
-            columns=self._columns(failures=request.failures),
+            columns=self._columns(sql.SQL("s.shard") if by_shard else None, failures=request.failures),
             table=self._layout.table,
             join=self._join(failures=request.failures),
             shard=self._layout.shard(self._shards),
@@ -65,21 +65,21 @@ class ReadStatement:
     def one(self) -> sql.Composed:
         """One pending event by id, held back or not."""
         return sql.SQL("SELECT {columns} FROM {table} o{join} WHERE {id} = %(id)s AND {pending}").format(
-            columns=self._columns(failures=True),
+            columns=self._columns(None, failures=True),
             table=self._layout.table,
             join=self._join(failures=True),
             id=self._layout.column("id"),
             pending=self._layout.pending,
         )
 
-    def _columns(self, *, failures: bool) -> sql.Composed:
-        """In the order of PendingEvent's fields."""
+    def _columns(self, shard: sql.Composable | None, *, failures: bool) -> sql.Composed:
+        """In the order of PendingEvent's fields; `shard` where the statement knows it already."""
         layout = self._layout
         null = sql.SQL("NULL")
         created = layout.column("created_at") if layout.has("created_at") else None
         columns: list[sql.Composable] = [
             sql.SQL("uuid_send({})").format(layout.column("id")),
-            layout.shard(self._shards),
+            shard or layout.shard(self._shards),
             layout.column("seq") if layout.has("seq") else sql.SQL("NULL::bigint"),
             layout.column("aggregate_type"),
             layout.column("aggregate_id"),

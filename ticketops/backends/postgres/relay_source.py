@@ -27,8 +27,10 @@ _FETCH = 250
 """Rows fetched at a time, so that a batch of large payloads is cut before it fills the memory."""
 
 _BEGIN = """
-UPDATE {batches} b SET batch_id = %(batch)s, event_ids = (%(ids)s::uuid[])[mine.low:mine.high], inflight_since = clock_timestamp()
-FROM unnest(%(shards)s::int[], %(epochs)s::bigint[], %(lows)s::int[], %(highs)s::int[]) AS mine (shard, epoch, low, high)
+UPDATE {batches} b
+SET batch_id = %(batch)s, event_ids = (%(ids)s::uuid[])[mine.low:mine.high], inflight_since = clock_timestamp()
+FROM unnest(%(shards)s::int[], %(epochs)s::bigint[], %(lows)s::int[], %(highs)s::int[])
+     AS mine (shard, epoch, low, high)
 WHERE b.scope = %(scope)s AND b.shard = mine.shard AND b.owner_epoch = mine.epoch
 """
 _CLEAR = """
@@ -98,6 +100,7 @@ class PostgresOutboxSource:
             "scope": self._layout.scope,
             "shards": [lease.shard for lease in request.leases],
             "limit": request.limit,
+            "per_shard": request.per_shard,
             "exclude": UuidArray.of(request.exclude),
             "floor": request.floor,
             "only_types": list(request.only_types),

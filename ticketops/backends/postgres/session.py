@@ -113,12 +113,17 @@ def _from_driver(error: psycopg.Error) -> TicketOpsError:
         return BackendUnavailable(BACKEND, why=f"{_UNAVAILABLE[state]} ({why})")
     if state == "42501" or state.startswith("28") or "authentication failed" in why:
         return DeniedError(f"{BACKEND} denied the right", why=why, hint="`ticketops db status` lists the rights needed")
+    if state.startswith("08") or (not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)):
+        return BackendUnavailable(BACKEND, why=why, hint="check postgres.url and that the server runs")
+    return _refusal(state, why)
+
+
+def _refusal(state: str, why: str) -> BackendError:
+    """The error for a statement that a working server refused."""
     if state in _MISSING:
         return SchemaError(f"{BACKEND} lacks what was asked for", why=why, hint="run `ticketops db status`")
     if state in _LOCKED:
         return LockTimeout(f"{BACKEND} could not lock a row or table in time", why=why, hint="try again")
-    if state.startswith("08") or (not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)):
-        return BackendUnavailable(BACKEND, why=why, hint="check postgres.url and that the server runs")
     if state.startswith("22"):
         return DataError(f"{BACKEND} refuses a value", why=why)
     return BackendError(f"{BACKEND} refused a statement", why=f"{why} (SQLSTATE {state})")

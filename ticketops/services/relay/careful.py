@@ -1,4 +1,4 @@
-"""After a crash: what was in flight is sent again in small batches, so that a payload that kills the process is found."""
+"""After a crash, what was in flight is sent in small batches, so that a payload that kills the process is found."""
 
 from ticketops.domain.relay import Unfinished
 

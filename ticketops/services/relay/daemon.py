@@ -19,13 +19,13 @@ from ticketops.services.loop import Loop
 from ticketops.services.maintenance import Maintenance
 from ticketops.services.metrics import RelayMetrics
 from ticketops.services.relay.coordinator import Coordinator
-from ticketops.services.relay.lane import Lane
+from ticketops.services.relay.lane import Lane, LaneSetup
 from ticketops.services.relay.observer import Observer
 from ticketops.services.relay.state import RelayState
+from ticketops.services.relay.waking import Waking
 
 _WITH_WAKER = 10.0
 """Polling rests this many times longer while a waker works."""
-_WAKER_WAIT = 1.0
 _BACKLOG_EVERY = 5.0
 _BACKLOG_COST = 20.0
 """Measuring the backlog rests this many times as long as it took."""
@@ -89,7 +89,7 @@ class RelayDaemon:
         self._state = RelayState()
         self._changed = threading.Event()
         self._give_up_at = float("inf")
-        self._waking = False
+        self._waking = Waking(parts.waker, self._wake_lanes)
         self._backlog: Backlog | None = None
         self._log = structlog.get_logger("ticketops").bind(part="relay", relay_id=identity.relay_id)
         self._lanes: list[Lane] = []
@@ -132,17 +132,15 @@ class RelayDaemon:
 
     def _make_lane(self, number: int) -> Lane:
         name = f"lane-{number}"
-        return Lane(
-            name,
-            source=self._parts.source(),
-            publisher=self._parts.publisher(name),
+        setup = LaneSetup(
             routes=routes_of(self._outbox),
             options=self._options,
             state=self._state,
             observer=Observer(self._metrics),
             gives_up=lambda: time.monotonic() > self._give_up_at,
-            poll=lambda: self._options.poll_interval * (_WITH_WAKER if self._waking else 1),
+            poll=lambda: self._options.poll_interval * (_WITH_WAKER if self._waking.active else 1),
         )
+        return Lane(name, self._parts.source(), self._parts.publisher(name), setup)
 
     def _lane_loop(self, lane: Lane) -> Loop:
         loop = self._loop(lane.name, lambda: self._step_lane(lane), lane.close)
@@ -191,29 +189,11 @@ class RelayDaemon:
     def _waker_loops(self) -> list[Loop]:
         if self._options.wake == "poll":
             return []
-        kept: list[Waker] = []
+        return [self._loop("waker", self._waking.step, self._waking.close, self._waking.troubled)]
 
-        def step() -> float:
-            if not kept:
-                if (waker := self._parts.waker()) is None:
-                    return 60.0
-                kept.append(waker)
-                self._waking = True
-            if kept[0].wait(_WAKER_WAIT):
-                for loop in self._lane_loops:
-                    loop.wake()
-            return 0.0
-
-        def lost(error: TicketOpsError | None) -> None:
-            if error is not None:
-                self._waking = False
-                drop()
-
-        def drop() -> None:
-            while kept:
-                kept.pop().close()
-
-        return [self._loop("waker", step, drop, lost)]
+    def _wake_lanes(self) -> None:
+        for loop in self._lane_loops:
+            loop.wake()
 
     def _loop(
         self,

@@ -49,37 +49,36 @@ class Unmarked:
     due: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class LaneSetup:
+    """What the lanes of one relay have in common."""
+
+    routes: Routes
+    options: RelayOptions
+    state: RelayState
+    observer: Observer
+    gives_up: Callable[[], bool]
+    """Ends the wait for Kafka."""
+    poll: Callable[[], float]
+    """Seconds to rest when nothing is pending."""
+
+
 class Lane:
     """Serves the shards of its assignment; `step` is one batch."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        source: OutboxSource,
-        publisher: Publisher,
-        routes: Routes,
-        options: RelayOptions,
-        state: RelayState,
-        observer: Observer,
-        gives_up: Callable[[], bool] = lambda: False,
-        poll: Callable[[], float] | None = None,
-    ) -> None:
-        """`gives_up` ends the wait for Kafka; `poll` answers the seconds to rest when nothing is pending."""
+    def __init__(self, name: str, source: OutboxSource, publisher: Publisher, setup: LaneSetup) -> None:
         self.name = name
         self.assignment = Assignment()
         self._empty_for: frozenset[Lease] | None = None
         """The leases for which the last step found nothing to do."""
         self._source = source
         self._publisher = publisher
-        self._routes = routes
-        self._options = options
+        self._setup = setup
+        self._routes, self._state, self._observer = setup.routes, setup.state, setup.observer
+        options = setup.options
+        self._batch_size = options.batch_size
         self._retry = RetryPolicy(options.max_attempts, options.retry_base, options.retry_cap)
-        self._state = state
-        self._observer = observer
-        self._gives_up = gives_up
-        self._poll = poll or (lambda: options.poll_interval)
-        self._reader = Reader(source, routes, options, state)
+        self._reader = Reader(source, setup.routes, options, setup.state)
         self._careful = Careful()
         self._blamed: list[tuple[Lease, bytes]] = []
         self._ahead: list[PendingEvent] = []
@@ -94,7 +93,7 @@ class Lane:
             held = self.assignment.held
             batch = self._next_batch()
             self._empty_for = None if batch.touched else held
-            return self._send(batch) if batch.touched else self._poll()
+            return self._send(batch) if batch.touched else self._setup.poll()
         except LeaseLost:
             self._drop_everything()
             raise
@@ -170,12 +169,12 @@ class Lane:
             return self._suspect_batch(*suspect)
         events, self._ahead = self._ahead, []
         if not events:
-            events = self._reader.read(leases, self._options.batch_size, tuple(self._unmarked.shard_of))
+            events = self._reader.read(leases, self._batch_size, tuple(self._unmarked.shard_of))
         return self._compose(events)
 
     def _suspect_batch(self, shard: int, size: int) -> Batch:
         (lease,) = (lease for lease in self.assignment.held if lease.shard == shard)
-        events = self._reader.read_alone(lease, min(size, self._options.batch_size))
+        events = self._reader.read_alone(lease, min(size, self._batch_size))
         if not events:
             self._careful.sent(shard, ())
             return self._next_batch()
@@ -213,7 +212,7 @@ class Lane:
             if taken:
                 batch = self._compose(without(batch.events, taken))
             self._publisher.start(batch.records)
-            if len(batch.events) >= self._options.batch_size and not taken:
+            if len(batch.events) * 2 >= self._batch_size and not taken:
                 self._ahead = self._read_ahead(batch)
             delivery = self._await(leases, len(batch.events))
         outcome = outcome_of(batch, delivery)
@@ -233,7 +232,7 @@ class Lane:
     def _read_ahead(self, batch: Batch) -> list[PendingEvent]:
         leases = self._reader.allowed(self.assignment.held)
         exclude = (*batch.ids, *self._unmarked.shard_of)
-        return self._reader.read(leases, self._options.batch_size, exclude)
+        return self._reader.read(leases, self._batch_size, exclude)
 
     def _await(self, leases: frozenset[Lease], count: int) -> Delivery:
         """Wait for Kafka as long as the shards are ours: librdkafka retries, in order and without repeats."""
@@ -244,7 +243,7 @@ class Lane:
             self._state.require_lease(now)
             if self.assignment.lost(leases):
                 raise LeaseLost("a shard belongs to another relay now")
-            if self._gives_up():
+            if self._setup.gives_up():
                 self._publisher.abandon()
                 return Delivery(unsent=frozenset(range(count)), reason="the relay stops")
             if not slow and now - started > _SLOW:

@@ -1,6 +1,7 @@
 """What a lane reads next: which shards in which turn, above which floor."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -36,6 +37,8 @@ class Reader:
         self._state = state
         self._clock = clock
         self._turn = 0
+        self._depth = 1
+        """How many times its even part of a batch one shard may fill."""
         self._floor: int | None = None
         self._floor_due = 0.0
         self._from_start_due = 0.0
@@ -73,8 +76,16 @@ class Reader:
         if events:
             self._types.update({event.aggregate_type for event in events})
             self._turn = events[-1].shard + 1
+            self._spread(events, request)
             self._move_floor(request)
         return events
+
+    def _spread(self, events: list[PendingEvent], request: ReadRequest) -> None:
+        """Take as little of each shard as fills a batch: neighbors in the table are read and marked together."""
+        if len(events) >= request.limit:
+            self._depth = max(1, self._depth - 1)
+        elif max(Counter(event.shard for event in events).values()) >= request.per_shard:
+            self._depth = min(self._options.shards, self._depth * 2)
 
     def read_alone(self, lease: Lease, limit: int) -> list[PendingEvent]:
         """The next events of one shard, from the start."""
@@ -88,6 +99,7 @@ class Reader:
         return ReadRequest(
             leases=tuple(sorted(leases, key=lambda lease: (lease.shard - turn) % shards)),
             limit=limit,
+            per_shard=min(limit, -(-limit * self._depth // max(1, len(leases)))),
             max_bytes=self._options.batch_bytes,
             exclude=exclude,
             floor=floor,

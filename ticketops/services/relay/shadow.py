@@ -100,6 +100,7 @@ class Shadow:
         return ReadRequest(
             leases=tuple(Lease(shard, 0) for shard in range(self._options.shards)),
             limit=_KEPT,
+            per_shard=_KEPT,
             max_bytes=self._options.batch_bytes,
             exclude=(),
             floor=None,
