@@ -90,8 +90,8 @@ class Loop:
         return wait
 
     def _troubled(self, error: TicketOpsError) -> float:
-        if self._trouble != type(error).__name__:
-            self._trouble = type(error).__name__
+        if self._trouble != error.what:
+            self._trouble = error.what
             self._pause = _FIRST_PAUSE
             self._log.warning(error.what, why=error.why, hint=error.hint)
             self._on_error(error)

@@ -12,7 +12,7 @@ from ticketops.options import OutboxOptions, RelayOptions
 from ticketops.ports import OutboxCare, ShardLeases
 
 _ROUND = 2.0
-"""Seconds between rounds; most find nothing to do."""
+"""Seconds between rounds, and the longest that one of them deletes; most find nothing to do."""
 _ROWS = 1000
 """Rows changed in one statement."""
 _DAY = 86_400.0
@@ -84,13 +84,11 @@ class Maintenance:
     def _clean_up(self) -> int:
         if self._clock() < self._cleanup_due or not self._outbox.retention_days:
             return 0
-        deleted = 0
-        while not self._stopping():
+        deleted, end = 0, self._clock() + _ROUND
+        while not self._stopping() and self._clock() < end:
             count = self._care.delete_published(self._outbox.retention_days * _DAY, _ROWS)
             deleted += count
             if count < _ROWS:
                 self._cleanup_due = self._clock() + self._relay.cleanup_interval
-                break
-            if not self._leases.lead(_TASK, self._identity, max(3 * _ROUND, self._relay.lease_seconds)):
                 break
         return deleted

@@ -30,7 +30,7 @@ _BACKLOG_EVERY = 5.0
 _BACKLOG_COST = 20.0
 """Measuring the backlog rests this many times as long as it took."""
 _STUCK = 60.0
-"""Seconds without a step after which a part counts as stuck."""
+"""Seconds in one step after which a part counts as stuck."""
 
 
 def routes_of(outbox: OutboxOptions) -> Routes:
@@ -96,6 +96,7 @@ class RelayDaemon:
         self._lane_loops: list[Loop] = []
         self._others: list[Loop] = []
         self._steps: dict[str, float] = {}
+        """Part → when the step that it is in began."""
         self._sent: set[str] = set()
         self._coordinator: Coordinator | None = None
 
@@ -204,7 +205,10 @@ class RelayDaemon:
     ) -> Loop:
         def observed() -> float:
             self._steps[name] = time.monotonic()
-            return step()
+            try:
+                return step()
+            finally:
+                self._steps.pop(name)
 
         def troubled(error: TicketOpsError | None) -> None:
             backend = getattr(error, "backend", None)
@@ -261,9 +265,9 @@ class RelayDaemon:
             leases.close()
 
     def live(self) -> Health:
-        """Every part runs, and has made a step lately."""
+        """Every part runs, and none is stuck."""
         now = time.monotonic()
-        stuck = [name for name, at in self._steps.items() if now - at > _STUCK and not self._state.waiting_for]
+        stuck = [name for name, at in tuple(self._steps.items()) if now - at > _STUCK and not self._state.waiting_for]
         if self.failure is not None:
             return Health(ok=False, reason=f"failed: {type(self.failure).__name__}")
         return Health(ok=not stuck, reason=f"stuck: {', '.join(stuck)}" if stuck else "ok")

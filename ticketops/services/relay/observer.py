@@ -1,12 +1,16 @@
 """What the relay tells of itself while it works: log lines and metrics."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
 
 from ticketops.domain.outbox import Backlog, PendingEvent
 from ticketops.domain.relay import Failed, Unfinished
+
+_SAY_AGAIN = 10.0
+_REMEMBERED = 1000
 
 
 class Meter(Protocol):
@@ -28,13 +32,19 @@ class Meter(Protocol):
 class Observer:
     """Turns what happens into log lines, each once, and hands figures to the meter."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, clock: Callable[[], float] = time.monotonic) -> None:
         self.meter = meter
+        self._clock = clock
+        self._told: dict[tuple[str, ...], tuple[float, int]] = {}
+        """What was said → when, and how often it happened since."""
         self._log = structlog.get_logger("ticketops").bind(part="relay")
 
     def attempt_failed(self, failed: Failed, topic: str | None) -> None:
-        """One event could not be published."""
+        """One event could not be published; the same of many events is said once in ten seconds, with their number."""
         event = failed.event
+        like_it = self._times((failed.state.value, topic or event.aggregate_type, failed.error))
+        if not like_it:
+            return
         log = self._log.warning if failed.delay is not None else self._log.error
         log(
             "an event could not be published",
@@ -46,7 +56,20 @@ class Observer:
             next_attempt_in=failed.delay,
             state=failed.state.value,
             why=failed.error,
+            events_like_it=like_it,
         )
+
+    def _times(self, what: tuple[str, ...]) -> int:
+        """How often it happened since it was last said, now included; 0 where it was said just now."""
+        now = self._clock()
+        at, since = self._told.get(what, (float("-inf"), 0))
+        if now - at < _SAY_AGAIN:
+            self._told[what] = (at, since + 1)
+            return 0
+        if len(self._told) >= _REMEMBERED:
+            self._told.clear()
+        self._told[what] = (now, 0)
+        return since + 1
 
     def took_over(self, shard: int, unfinished: Unfinished) -> None:
         """A shard came with a batch that its last owner never settled."""

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from ticketops.errors import TicketOpsError
 from ticketops.ports import Waker
 
-_WAIT = 1.0
+_WAIT = 0.25
+"""Seconds; the longest that a stop waits for this part."""
 _LOOK_AGAIN = 60.0
 """Seconds until waking is tried again where it was not possible."""
 
