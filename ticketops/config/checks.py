@@ -68,6 +68,8 @@ def _names(config: Config) -> Iterator[Problem]:
     for key, name in {**named, **columns}.items():
         if len(name.encode(errors="replace")) > _MAX_IDENTIFIER or "\0" in name:
             yield Problem(f"{key} is no PostgreSQL name", why=f"a name has at most {_MAX_IDENTIFIER} bytes, and no NUL")
+        elif "%" in name:
+            yield Problem(f"{key} holds a %", why="statements with parameters cannot hold it", hint="rename it")
 
 
 def _topics(config: Config) -> Iterator[Problem]:

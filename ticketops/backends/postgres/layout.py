@@ -13,6 +13,8 @@ from ticketops.options import OutboxOptions, PostgresOptions
 REQUIRED = ("id", "aggregate_type", "aggregate_id", "event_type", "payload")
 OPTIONAL = ("status", "created_at", "published_at", "retry_count", "last_error", "seq", "trace_parent")
 WAKE_CHANNEL = "ticketops_outbox"
+UNNUMBERED = "TicketOps: the rows that were here before have no number yet"
+"""The comment on a seq column until `db upgrade` has numbered the rows that were there before it."""
 
 
 def shard_index(table: str, shards: int) -> str:
@@ -97,6 +99,7 @@ def inspect(
 ) -> Layout:
     """Look at the table; SchemaError or DeniedError says what keeps the relay from working."""
     types = _column_types(connection, postgres, outbox)
+    _leave_out_unnumbered(types, connection, postgres, outbox)
     names = {name: getattr(outbox.columns, name) for name in (*REQUIRED, *OPTIONAL)}
     present = frozenset(name for name, configured in names.items() if configured in types)
     layout = Layout(
@@ -120,10 +123,25 @@ _INDEX = """
 SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s AND i.indisvalid AND i.indisready
 """
+_COMMENT = """
+SELECT col_description(a.attrelid, a.attnum)
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND a.attname = %s AND NOT a.attisdropped
+"""
 _TRIGGER = """
 SELECT 1 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s AND t.tgname = 'ticketops_wake' AND t.tgenabled <> 'D'
 """
+
+
+def _leave_out_unnumbered(
+    types: dict[str, str], connection: Connection[tuple[Any, ...]], postgres: PostgresOptions, outbox: OutboxOptions
+) -> None:
+    """A seq whose older rows wait for their numbers orders nothing yet."""
+    names = (postgres.schema, outbox.table, outbox.columns.seq)
+    row = connection.execute(sql.SQL(_COMMENT), names).fetchone()
+    if row is not None and row[0] == UNNUMBERED:
+        types.pop(outbox.columns.seq, None)
 
 
 def _column_types(

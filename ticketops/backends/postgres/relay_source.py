@@ -4,6 +4,7 @@ Reading takes no lock: an ordered read of one snapshot never shows an event with
 which FOR UPDATE SKIP LOCKED does. The shards' epochs, checked by every write, keep two relays apart.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +26,8 @@ from ticketops.options import OutboxOptions, PostgresOptions
 
 _FETCH = 250
 """Rows fetched at a time, so that a batch of large payloads is cut before it fills the memory."""
+_INSPECT_EVERY = 60.0
+"""Seconds between looks at how the table is made."""
 
 _BEGIN = """
 UPDATE {batches} b
@@ -56,6 +59,7 @@ class PostgresOutboxSource:
         self._skip_locked = skip_locked
         self._session = Session(postgres, application)
         self._known: tuple[Layout, ReadStatement, Marks, Floor] | None = None
+        self._inspect_due = 0.0
         self._seen = 0
 
     def check(self) -> None:
@@ -70,16 +74,25 @@ class PostgresOutboxSource:
         return self._parts()[0]
 
     def _parts(self) -> tuple[Layout, ReadStatement, Marks, Floor]:
-        """What is composed from the table as it was found; looked up once."""
+        """What is composed from the table as it was found."""
         if self._known is None:
-            postgres, outbox, shards = self._options
-            with self._session.use() as connection:
-                layout = layouts.inspect(connection, postgres, outbox, shards)
-            self._known = layout, ReadStatement(layout, shards), Marks(layout), Floor(layout)
+            layout = self._inspect()
+            self._known = layout, ReadStatement(layout, self._options[2]), Marks(layout), Floor(layout)
         return self._known
+
+    def _inspect(self) -> Layout:
+        self._inspect_due = time.monotonic() + _INSPECT_EVERY
+        with self._session.use() as connection:
+            return layouts.inspect(connection, *self._options)
+
+    def _look_again(self) -> None:
+        """Take note of a seq, an index or a trigger that was added while the relay runs."""
+        if self._known is not None and time.monotonic() >= self._inspect_due and self._inspect() != self._known[0]:
+            self._known = None
 
     def read(self, request: ReadRequest) -> list[PendingEvent]:
         """See ports.OutboxSource."""
+        self._look_again()
         _, statement, _, _ = self._parts()
         events: list[PendingEvent] = []
         room = request.max_bytes

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import MetaData
 
 from ticketops.backends.postgres import own_revisions, upgrade_sql
+from ticketops.backends.postgres.layout import UNNUMBERED
 from ticketops.backends.postgres.naming import quoted
 from ticketops.backends.postgres.schema import create_statements, services_tables
 from ticketops.backends.postgres.schema_outbox import outbox_table
@@ -183,7 +184,7 @@ def tuned(outbox: Outbox) -> bool:
 def unnumbered(outbox: Outbox, names: Names) -> bool:
     """True where rows that were there before seq have no number yet."""
     column = outbox.columns.get(names.outbox.columns.seq)
-    return column is not None and column.comment == upgrade_sql.UNNUMBERED
+    return column is not None and column.comment == UNNUMBERED
 
 
 def _seq(outbox: Outbox, names: Names) -> Iterator[Step]:

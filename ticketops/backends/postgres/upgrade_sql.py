@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from ticketops.backends.postgres.layout import shard_index
+from ticketops.backends.postgres.layout import UNNUMBERED, shard_index
 from ticketops.backends.postgres.naming import literal, quoted, with_suffix
 from ticketops.backends.postgres.snapshot import Names
 
 WAKE_TRIGGER = "ticketops_wake"
-UNNUMBERED = "TicketOps: the rows that were here before have no number yet"
 NUMBERED = "TicketOps: the order of inserts"
 AUTOVACUUM = {
     "autovacuum_vacuum_scale_factor": "0",
