@@ -148,14 +148,13 @@ class Settlement:
     """False leaves rows that are locked at once, instead of waiting for them a little."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingRecord:
-    """One Kafka record."""
+class OutgoingRecord(NamedTuple):
+    """One Kafka record; a tuple, since one is made for every event."""
 
     topic: str
     key: bytes
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] | None = None
+    headers: list[tuple[str, bytes]] | None = None
 
 
 class DeliveryError(NamedTuple):

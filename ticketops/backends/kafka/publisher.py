@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import TypeAlias, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -13,11 +14,13 @@ from ticketops.domain.relay import Delivery, DeliveryError, OutgoingRecord
 from ticketops.errors import BackendUnavailable
 from ticketops.options import KafkaOptions
 
+_Headers: TypeAlias = list[tuple[str, str | bytes | None]] | None
 _LOG = logging.getLogger("ticketops.kafka")
 _CONNECT_TIMEOUT = 5.0
 _TOPICS_KEPT = 60.0
-"""Seconds that the list of topics is trusted; a topic that is not in it is looked up again sooner."""
+"""Seconds that the list of topics is trusted."""
 _TOPICS_AGAIN = 2.0
+"""Seconds between look-ups for topics that are not in it."""
 _FATAL_ROUNDS, _FATAL_WAIT = 20, 0.1
 """After a fatal error reports are waited for this many times, this many seconds."""
 _RECORD_OVERHEAD = 128
@@ -51,16 +54,17 @@ class KafkaPublisher:
         """See ports.Publisher."""
         if record.value is None:
             return "the payload is NULL"
-        if not self._has_topic(record.topic):
+        if record.topic not in self._topics and not self._find_topic(record.topic):
             return f"Kafka has no topic {record.topic}, or this user may not see it"
-        size = record_bytes(record)
-        if size > self._limit:
+        if len(record.value) > self._limit // 2 and (size := record_bytes(record)) > self._limit:
             return f"the record has {size} bytes, message.max.bytes is {self._limit}"
         return None
 
     def start(self, records: Sequence[OutgoingRecord]) -> None:
         """See ports.Publisher."""
         producer = self._ready()
+        if time.monotonic() - self._topics_at > _TOPICS_KEPT:
+            self._topics = frozenset()
         self._count = len(records)
         self._acked, self._errors, self._never_sent = set(), {}, {}
         for index, record in enumerate(records):
@@ -75,7 +79,7 @@ class KafkaPublisher:
                 record.topic,
                 record.value,
                 record.key,
-                headers=list(record.headers) if record.headers else None,
+                headers=cast("_Headers", record.headers),
                 on_delivery=partial(self._delivered, index),
             )
         except BufferError:
@@ -166,9 +170,8 @@ class KafkaPublisher:
     def _complain(self, error: KafkaError) -> None:
         self._trouble = f"{error.str()} ({error.name()})"
 
-    def _has_topic(self, topic: str) -> bool:
-        age = time.monotonic() - self._topics_at
-        if age > _TOPICS_KEPT or (topic not in self._topics and age > _TOPICS_AGAIN):
+    def _find_topic(self, topic: str) -> bool:
+        if time.monotonic() - self._topics_at > _TOPICS_AGAIN:
             self._look_up_topics()
         return topic in self._topics
 
