@@ -1,0 +1,1 @@
+"""Benchmarks: each prints its peer or raw limit from the same run, as a ratio."""
