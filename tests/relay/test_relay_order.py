@@ -1,0 +1,145 @@
+"""Nothing lost, nothing reordered, whatever happens to relays, connections and engines."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from support.chaos import Chaos
+from support.cli import Cli
+from support.engines import MakeProxy
+from support.ledger import Verdict
+from support.relay import MakeRelay, Site, make_site, pending
+from support.writer import Table, Writer
+from ticketops.backends.postgres.upgrade import PostgresSchema
+from ticketops.domain.database import UpgradeRequest
+from ticketops.embedded.kafka import KafkaServer
+from ticketops.embedded.postgres import PostgresServer
+from ticketops.options import OutboxOptions, PostgresOptions, RelayOptions
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+
+Note = Callable[[str, object], None]
+
+DEBEZIUM = Table(
+    name="outbox", aggregate_type="aggregatetype", aggregate_id="aggregateid", event_type="type", created_at=""
+)
+_DEBEZIUM_TABLE = """
+create table booking.outbox (
+  id uuid primary key default gen_random_uuid(), aggregatetype varchar(255) not null,
+  aggregateid varchar(255) not null, type varchar(255) not null, payload jsonb
+)
+"""
+_DEBEZIUM_COLUMNS = {
+    "aggregate_type": "aggregatetype",
+    "aggregate_id": "aggregateid",
+    "event_type": "type",
+    **dict.fromkeys(("status", "created_at", "published_at", "retry_count", "last_error"), ""),
+}
+
+
+def _writer(site: Site, table: Table | None = None) -> Writer:
+    writer = Writer(site.url, table or Table())
+    writer.prepare()
+    return writer
+
+
+def _check(verdict: Verdict, note: Note) -> None:
+    note("verdict", verdict)
+    assert verdict.kept, verdict
+
+
+def test_two_relays_repeat_nothing_while_nothing_happens(
+    site: Site, make_relay: MakeRelay, record_property: Note
+) -> None:
+    chaos = Chaos(site, _writer(site), [make_relay("a"), make_relay("b")])
+    chaos.run([lambda: chaos.write(500)], 4)
+    verdict = chaos.verdict(lambda: pending(site))
+    _check(verdict, record_property)
+    assert verdict.repeats == 0
+
+
+def test_two_relays_killed_suspended_and_cut_off(
+    site: Site, make_relay: MakeRelay, tcp_proxy: MakeProxy, record_property: Note
+) -> None:
+    proxy = tcp_proxy(urlsplit(site.url).port or 5432)
+    behind = site.with_(postgres={"url": proxy.url(site.url)})
+    relays = [make_relay("a", at=behind), make_relay("b", at=behind)]
+    chaos = Chaos(site, _writer(site), relays)
+    chaos.run([chaos.kill, chaos.make_zombie, chaos.replace, proxy.cut], 12)
+    _check(chaos.verdict(lambda: pending(site)), record_property)
+
+
+def test_cut_connections_repeat_nothing(
+    site: Site, make_relay: MakeRelay, tcp_proxy: MakeProxy, record_property: Note
+) -> None:
+    proxy = tcp_proxy(urlsplit(site.url).port or 5432)
+    behind = site.with_(postgres={"url": proxy.url(site.url)}, relay={"lease_seconds": 10.0, "batch_size": 20})
+    chaos = Chaos(site, _writer(site), [make_relay("a", at=behind), make_relay("b", at=behind)])
+    chaos.run([proxy.cut], 15)
+    verdict = chaos.verdict(lambda: pending(site))
+    _check(verdict, record_property)
+    assert verdict.repeats == 0
+
+
+def test_four_relays_without_seq(site: Site, make_relay: MakeRelay, record_property: Note) -> None:
+    site.rows("alter table booking.outbox_events drop column seq")
+    chaos = Chaos(site, _writer(site), [make_relay(name) for name in "abcd"])
+    chaos.run([chaos.kill, chaos.make_zombie, chaos.replace], 6)
+    _check(chaos.verdict(lambda: pending(site)), record_property)
+
+
+@pytest.fixture
+def debezium(site: Site) -> Site:
+    """A table as Debezium's outbox router wants it, with the column that orders it and the relay's index."""
+    site.rows(_DEBEZIUM_TABLE)
+    shaped = site.with_(outbox={"table": "outbox", "columns": _DEBEZIUM_COLUMNS, "on_published": "delete"})
+    upgraded = shaped.run("db", "upgrade", "--add-seq", "--add-index", "--yes")
+    assert upgraded.code == 0, upgraded.err
+    return shaped
+
+
+def test_two_relays_on_a_table_as_debezium_has_it(debezium: Site, make_relay: MakeRelay, record_property: Note) -> None:
+    chaos = Chaos(debezium, _writer(debezium, DEBEZIUM), [make_relay("a", at=debezium), make_relay("b", at=debezium)])
+    chaos.run([chaos.kill, chaos.make_zombie, chaos.replace], 6)
+    _check(chaos.verdict(lambda: int(debezium.one("select count(*) from booking.outbox"))), record_property)
+
+
+def test_engines_that_hang_crash_and_restart(
+    cli: Cli, own_postgres: PostgresServer, own_kafka: KafkaServer, make_relay: MakeRelay, record_property: Note
+) -> None:
+    site = _own_site(cli, own_postgres, own_kafka)
+    relays = [make_relay("a", at=site), make_relay("b", at=site)]
+    chaos = Chaos(site, _writer(site), relays)
+
+    def restart_postgres() -> None:
+        own_postgres.restart()
+
+    def crash_postgres() -> None:
+        own_postgres.kill()
+        own_postgres.start()
+
+    def hang_kafka() -> None:
+        own_kafka.suspend()
+        chaos.write(500)
+        own_kafka.resume()
+
+    def crash_kafka() -> None:
+        own_kafka.kill()
+        chaos.write(500)
+        own_kafka.start()
+
+    chaos.run([restart_postgres, crash_postgres, hang_kafka, crash_kafka, chaos.kill], 5)
+    _check(chaos.verdict(lambda: pending(site)), record_property)
+
+
+def _own_site(cli: Cli, postgres: PostgresServer, kafka: KafkaServer) -> Site:
+    topics = {"BOOKING": "booking-events", "PAYMENT": "payment-events"}
+    kafka.create_topics(topics.values())
+    postgres.create_database("booking")
+    options: Any = PostgresOptions(url=postgres.url_of("booking"))
+    PostgresSchema(options, OutboxOptions(), RelayOptions()).apply(
+        UpgradeRequest(), actor="tests", progress=lambda _: None
+    )
+    return make_site(cli, options.url, kafka.address, topics)
