@@ -132,6 +132,31 @@ def _backends(config: Config) -> Iterator[Problem]:
     if not config.kafka.bootstrap_servers.strip() and "bootstrap.servers" not in config.kafka.properties:
         yield Problem("kafka.bootstrap_servers is empty", hint="write HOST:PORT, comma-separated")
     yield from _sasl(config)
+    yield from _producer(config)
+
+
+_GUARANTEED = {
+    "enable.idempotence": ("true",),
+    "enable.gapless.guarantee": ("true",),
+    "acks": ("all", "-1"),
+    "request.required.acks": ("all", "-1"),
+    "message.timeout.ms": ("0",),
+    "delivery.timeout.ms": ("0",),
+}
+"""What the relay's order and its "nothing is lost" rest on; any other value of these would break it."""
+
+
+def _producer(config: Config) -> Iterator[Problem]:
+    for key, allowed in _GUARANTEED.items():
+        value = config.kafka.properties.get(key)
+        if value is not None and str(value).lower() not in allowed:
+            yield Problem(
+                f'kafka.properties."{key}" = {value} would break the relay\'s guarantees',
+                why=f"order and durability need {allowed[0]}, which is set anyway",
+                hint="leave the key out",
+            )
+    if "transactional.id" in config.kafka.properties:
+        yield Problem('kafka.properties."transactional.id" is not for the configuration', hint="leave the key out")
 
 
 def _sasl(config: Config) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from ticketops.backends.kafka.errors import BACKEND, RECORD_REFUSED, TOPIC_REFUSED, translated
 from ticketops.backends.kafka.settings import DEFAULT_MESSAGE_BYTES, producer_settings
 from ticketops.domain.relay import Delivery, DeliveryError, OutgoingRecord
-from ticketops.errors import BackendUnavailable
+from ticketops.errors import BackendError, BackendUnavailable
 from ticketops.options import KafkaOptions
 
 _Headers: TypeAlias = list[tuple[str, str | bytes | None]] | None
@@ -163,8 +163,12 @@ class KafkaPublisher:
     def _ready(self) -> Producer:
         if self._producer is None:
             settings = {**self._settings, **({"batch.num.messages": 1} if self._one_by_one else {})}
-            with translated():
+            try:
                 self._producer = Producer({**settings, "error_cb": self._complain}, logger=_LOG)
+            except KafkaException as error:
+                raise BackendError(
+                    "kafka.properties cannot be used", why=error.args[0].str(), hint="correct the key or its value"
+                ) from error
         return self._producer
 
     def _complain(self, error: KafkaError) -> None:
@@ -180,7 +184,7 @@ class KafkaPublisher:
             try:
                 metadata = self._ready().list_topics(timeout=_CONNECT_TIMEOUT)
             except KafkaException as error:
-                why = self._trouble or str(error)
+                why = self._trouble or f"{error.args[0].str()} ({error.args[0].name()})"
                 raise BackendUnavailable(
                     BACKEND, why=why, hint="check kafka.bootstrap_servers and that the brokers run"
                 ) from error
