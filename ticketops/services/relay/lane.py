@@ -5,6 +5,7 @@ While Kafka acknowledges one batch the next is being read. No transaction is ope
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
@@ -176,7 +177,7 @@ class Lane:
         (lease,) = (lease for lease in self.assignment.held if lease.shard == shard)
         events = self._reader.read_alone(lease, min(size, self._batch_size))
         if not events:
-            self._careful.sent(shard, ())
+            self._careful.sent(shard, 0)
             return self._next_batch()
         return self._compose(events)
 
@@ -217,7 +218,7 @@ class Lane:
             delivery = self._await(leases, len(batch.events))
         outcome = outcome_of(batch, delivery)
         self._conclude(leases, outcome, time.monotonic() - started)
-        self._note_careful(leases, batch)
+        self._note_careful(batch)
         if outcome.held or outcome.refused:
             self._ahead = []
         return _AFTER_REFUSAL if delivery.unsent else 0.0
@@ -293,7 +294,6 @@ class Lane:
             self._reader.failures_changed()
             self._observer.meter.failed(failed)
 
-    def _note_careful(self, leases: frozenset[Lease], batch: Batch) -> None:
-        ids = tuple(event.id for event in batch.touched)
-        for lease in leases:
-            self._careful.sent(lease.shard, ids)
+    def _note_careful(self, batch: Batch) -> None:
+        for shard, count in Counter(event.shard for event in batch.touched).items():
+            self._careful.sent(shard, count)
