@@ -1,5 +1,6 @@
 """An outbox in memory as the relay's source of events."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -34,7 +35,18 @@ class MemoryOutboxSource:
             turns = {lease.shard: turn for turn, lease in enumerate(request.leases)}
             waiting = [row for row in waiting if row.id not in request.exclude and row.aggregate not in held_back]
             waiting.sort(key=lambda row: turns[self._store.shard_of(row)])
-            return self._cut(waiting[: request.limit], request)
+            return self._cut(self._spread(waiting, request.per_shard)[: request.limit], request)
+
+    def _spread(self, rows: Iterable[MemoryRow], per_shard: int) -> list[MemoryRow]:
+        """At most so many of each shard."""
+        counts: Counter[int] = Counter()
+        chosen = []
+        for row in rows:
+            shard = self._store.shard_of(row)
+            counts[shard] += 1
+            if counts[shard] <= per_shard:
+                chosen.append(row)
+        return chosen
 
     def _wanted(self, request: ReadRequest) -> list[MemoryRow]:
         """What the request is about, in flight or held back as it may be."""

@@ -27,6 +27,19 @@ class _Candidate:
     writers: frozenset[str]
     """Transactions to be waited for."""
 
+    def outlived(self, writers: frozenset[str]) -> bool:
+        """True once all of them have ended, `writers` being those that go on now.
+
+        PREPARE TRANSACTION gives a transaction another name: where one has gone, the prepared ones may be it.
+        """
+        gone = any(not _prepared(name) for name in self.writers - writers)
+        self.writers = (self.writers & writers) | frozenset(name for name in writers if gone and _prepared(name))
+        return not self.writers
+
+
+def _prepared(name: str) -> bool:
+    return name.startswith("-1/")
+
 
 class Floor:
     """Moves one lane's floor up, a step a call."""
@@ -35,10 +48,6 @@ class Floor:
         self._layout = layout
         self._candidate: _Candidate | None = None
 
-    def reset(self) -> None:
-        """Forget the candidate: the shards have changed."""
-        self._candidate = None
-
     def advance(
         self,
         connection: Connection[tuple[Any, ...]],
@@ -46,17 +55,17 @@ class Floor:
         floor: int | None,
         oldest: Callable[[], int | None],
     ) -> int | None:
-        """`floor`, or a higher seq that has become safe; `oldest` finds the lowest pending seq above `floor`."""
+        """`floor`, or a higher seq that has become safe; `oldest` finds the lowest pending seq above `floor`.
+
+        What transactions are waited for has nothing to do with shards: a candidate outlives a change of them.
+        """
         writers = self._writers(connection)
-        if self._candidate is None:
-            self._candidate = _Candidate(seen, writers)
+        candidate, self._candidate = self._candidate, self._candidate or _Candidate(seen, writers)
+        if candidate is None or not candidate.outlived(writers):
             return floor
-        self._candidate.writers &= writers
-        if self._candidate.writers:
-            return floor
+        self._candidate = _Candidate(seen, writers)
         lowest = oldest()
-        safe = self._candidate.seq if lowest is None else min(self._candidate.seq, lowest - 1)
-        self._candidate = None
+        safe = candidate.seq if lowest is None else min(candidate.seq, lowest - 1)
         return safe if floor is None else max(floor, safe)
 
     def _writers(self, connection: Connection[tuple[Any, ...]]) -> frozenset[str]:

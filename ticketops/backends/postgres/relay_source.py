@@ -186,8 +186,6 @@ class PostgresOutboxSource:
         layout, statement, _, moving = self._parts()
         if not layout.has("seq"):
             return None
-        if request.floor is None:
-            moving.reset()
         with self._session.use() as connection:
 
             def oldest() -> int | None:

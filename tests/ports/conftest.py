@@ -1,0 +1,65 @@
+"""The outboxes that every conformance suite of the relay's ports runs over."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from support.outboxes import DEBEZIUM, Box, MemoryBox, PostgresBox, Shape
+from ticketops.options import OutboxColumns, PostgresOptions
+
+SHAPES = {
+    "postgres": Shape(),
+    "postgres-no-index": Shape(index=False),
+    "postgres-no-seq": Shape(seq=False),
+    "postgres-no-seq-no-index": Shape(seq=False, index=False),
+    "postgres-bytea": Shape(payload="bytea"),
+    "postgres-json": Shape(payload="json", columns=OutboxColumns(trace_parent="trace")),
+    "debezium": DEBEZIUM,
+    "debezium-no-index": replace(DEBEZIUM, index=False),
+}
+
+MakeBox = Callable[[str], Box]
+
+
+@pytest.fixture
+def make_box(request: pytest.FixtureRequest) -> Iterator[MakeBox]:
+    boxes: list[Box] = []
+
+    def make(shape: str) -> Box:
+        database: PostgresOptions | None = None if shape == "memory" else request.getfixturevalue("database")
+        boxes.append(MemoryBox() if database is None else PostgresBox(database, SHAPES[shape]))
+        return boxes[-1]
+
+    yield make
+    for box in boxes:
+        box.close()
+
+
+@pytest.fixture(params=["memory", *SHAPES])
+def box(request: pytest.FixtureRequest, make_box: MakeBox) -> Box:
+    """An outbox of every kind."""
+    return make_box(request.param)
+
+
+@pytest.fixture(params=["memory", "postgres", "postgres-no-index", "debezium"])
+def seq_box(request: pytest.FixtureRequest, make_box: MakeBox) -> Box:
+    """An outbox whose table has a seq."""
+    return make_box(request.param)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def plain_box(request: pytest.FixtureRequest, make_box: MakeBox) -> Box:
+    """An outbox as the booking service has it."""
+    return make_box(request.param)
+
+
+@pytest.fixture(scope="session")
+def shared_box(database_template: str, postgres: object) -> Iterator[PostgresBox]:
+    """One outbox in PostgreSQL for property tests, which empty it before every example."""
+    name = f"shared_{database_template}"
+    postgres.create_database(name, database_template)  # type: ignore[attr-defined]
+    with closing(PostgresBox(PostgresOptions(url=postgres.url_of(name)))) as box:  # type: ignore[attr-defined]
+        yield box
+    postgres.drop_database(name)  # type: ignore[attr-defined]
