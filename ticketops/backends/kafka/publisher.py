@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias, cast
 
@@ -27,6 +28,24 @@ _RECORD_OVERHEAD = 128
 """Bytes that a record needs beside key, value and headers, generously."""
 
 
+@dataclass(slots=True)
+class _Sent:
+    """One batch and what was reported of it; reports of an abandoned batch reach nobody else's."""
+
+    count: int
+    acked: set[int] = field(default_factory=set)
+    errors: dict[int, KafkaError] = field(default_factory=dict)
+    never_sent: dict[int, KafkaError] = field(default_factory=dict)
+    """Refused by librdkafka itself, before a broker saw them."""
+
+    def report(self, index: int, error: KafkaError | None, _: Message) -> None:
+        """Only keeps what it is told: after a fatal error the binding lets nothing else be called here."""
+        if error is None:
+            self.acked.add(index)
+        else:
+            self.errors[index] = error
+
+
 class KafkaPublisher:
     """Implements ports.Publisher; one instance for one thread."""
 
@@ -36,11 +55,7 @@ class KafkaPublisher:
         self._producer: Producer | None = None
         self._topics: frozenset[str] = frozenset()
         self._topics_at = float("-inf")
-        self._count = 0
-        self._acked: set[int] = set()
-        self._errors: dict[int, KafkaError] = {}
-        self._never_sent: dict[int, KafkaError] = {}
-        """Refused by librdkafka itself, before a broker saw them."""
+        self._sent: _Sent | None = None
         self._trouble = ""
         self._one_by_one = False
         """Every record in a request of its own, to find the one that brokers refuse."""
@@ -62,17 +77,18 @@ class KafkaPublisher:
 
     def start(self, records: Sequence[OutgoingRecord]) -> None:
         """See ports.Publisher."""
-        producer = self._ready()
+        if self._sent is not None:
+            self.abandon()
         if time.monotonic() - self._topics_at > _TOPICS_KEPT:
             self._topics = frozenset()
-        self._count = len(records)
-        self._acked, self._errors, self._never_sent = set(), {}, {}
+        producer = self._ready()
+        sent = self._sent = _Sent(len(records))
         for index, record in enumerate(records):
-            if not self._hand_over(producer, index, record):
+            if not self._hand_over(producer, sent, index, record):
                 break
         self._serve(producer, 0)
 
-    def _hand_over(self, producer: Producer, index: int, record: OutgoingRecord) -> bool:
+    def _hand_over(self, producer: Producer, sent: _Sent, index: int, record: OutgoingRecord) -> bool:
         """False where nothing after this record may be sent either."""
         try:
             producer.produce(
@@ -80,29 +96,24 @@ class KafkaPublisher:
                 record.value,
                 record.key,
                 headers=cast("_Headers", record.headers),
-                on_delivery=partial(self._delivered, index),
+                on_delivery=partial(sent.report, index),
             )
         except BufferError:
             self._trouble = "the producer's queue is full"
             return False
         except KafkaException as error:
-            self._never_sent[index] = error.args[0]
+            sent.never_sent[index] = error.args[0]
             return False
         return True
 
-    def _delivered(self, index: int, error: KafkaError | None, _: Message) -> None:
-        """Only keeps what it is told: after a fatal error the binding lets nothing else be called here."""
-        if error is None:
-            self._acked.add(index)
-        else:
-            self._errors[index] = error
-
     def finish(self, timeout: float) -> Delivery | None:
         """See ports.Publisher."""
+        if self._sent is None:
+            return Delivery()
         left = self._serve(self._ready(), timeout)
         if left > 0:
             return None
-        delivery = self._delivery()
+        delivery, self._sent = self._delivery(self._sent), None
         if delivery.unsent or delivery.refused:
             self.abandon()
         elif self._one_by_one:
@@ -128,17 +139,17 @@ class KafkaPublisher:
                 self._trouble = str(error.__cause__ or error)
         return 0
 
-    def _delivery(self) -> Delivery:
-        refused = {i: e for i, e in self._never_sent.items() if e.code() in TOPIC_REFUSED | RECORD_REFUSED}
-        refused |= {i: e for i, e in self._errors.items() if e.code() in TOPIC_REFUSED}
-        blamed = {i: e for i, e in self._errors.items() if e.code() in RECORD_REFUSED}
-        if self._one_by_one or self._count == 1:
+    def _delivery(self, sent: _Sent) -> Delivery:
+        refused = {i: e for i, e in sent.never_sent.items() if e.code() in TOPIC_REFUSED | RECORD_REFUSED}
+        refused |= {i: e for i, e in sent.errors.items() if e.code() in TOPIC_REFUSED}
+        blamed = {i: e for i, e in sent.errors.items() if e.code() in RECORD_REFUSED}
+        if self._one_by_one or sent.count == 1:
             refused |= blamed
         elif blamed:
             self._one_by_one = True
-        if self._errors:
-            self._trouble = next(str(e) for e in self._errors.values())
-        unsent = frozenset(range(self._count)) - self._acked - refused.keys()
+        if sent.errors:
+            self._trouble = next(str(e) for e in sent.errors.values())
+        unsent = frozenset(range(sent.count)) - sent.acked - refused.keys()
         return Delivery(
             refused={i: DeliveryError(e.name(), e.str()) for i, e in refused.items()},
             unsent=unsent,
@@ -147,6 +158,7 @@ class KafkaPublisher:
 
     def abandon(self) -> None:
         """See ports.Publisher."""
+        self._sent = None
         if self._producer is not None:
             self._producer.purge(in_queue=True, in_flight=True, blocking=False)
             self._producer = None

@@ -14,7 +14,7 @@ from ticketops.domain.lanes import Batch, Outcome, Routes, blames, outcome_of, w
 from ticketops.domain.outbox import Aggregate, PendingEvent
 from ticketops.domain.relay import Delivery, Failed, Lease, Settlement, Takeover
 from ticketops.domain.retry import RetryPolicy, judge
-from ticketops.errors import LeaseLost
+from ticketops.errors import BackendUnavailable, LeaseLost
 from ticketops.options import RelayOptions
 from ticketops.ports import OutboxSource, Publisher
 from ticketops.services.relay.careful import Careful
@@ -231,9 +231,13 @@ class Lane:
         return leases
 
     def _read_ahead(self, batch: Batch) -> list[PendingEvent]:
+        """The batch in flight comes first: where the database does not answer now, it is asked again later."""
         leases = self._reader.allowed(self.assignment.held)
         exclude = (*batch.ids, *self._unmarked.shard_of)
-        return self._reader.read(leases, self._batch_size, exclude)
+        try:
+            return self._reader.read(leases, self._batch_size, exclude)
+        except BackendUnavailable:
+            return []
 
     def _await(self, leases: frozenset[Lease], count: int) -> Delivery:
         """Wait for Kafka as long as the shards are ours: librdkafka retries, in order and without repeats."""
