@@ -172,7 +172,7 @@ def test_nothing_is_ever_below_the_floor_in_memory(steps: list[Step]) -> None:
 @given(steps=STEPS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_is_ever_below_the_floor_in_postgres(shared_box: PostgresBox, steps: list[Step]) -> None:
-    shared_box.sql("truncate booking.box, ticketops.relay_batches, ticketops.leases, ticketops.relay_members")
+    shared_box.empty()
     run(shared_box, steps)
 
 

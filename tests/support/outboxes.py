@@ -353,5 +353,10 @@ class PostgresBox:
             self.table,
         )
 
+    def empty(self) -> None:
+        """Forget everything, as between two examples of a property test."""
+        own = ("leases", "relay_batches", "relay_members", "outbox_failures", "relay_pauses", "outbox_changes")
+        self.sql(f"truncate {self.table}, {', '.join('ticketops.' + name for name in own)}")
+
     def close(self) -> None:
         self._stack.close()

@@ -46,7 +46,8 @@ class MemoryShardLeases:
                     hint=f"set relay.shards = {len(stored)}, or stop every relay first",
                 )
             if len(stored) != shards:
-                self._store.shards = [MemoryLease() for _ in range(shards)]
+                epoch = max((lease.epoch + 1 for lease in stored), default=0)
+                self._store.shards = [MemoryLease(epoch=epoch) for _ in range(shards)]
 
     def join(self, identity: Identity, ttl: float) -> None:
         """See ports.ShardLeases."""

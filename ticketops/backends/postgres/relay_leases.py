@@ -41,14 +41,16 @@ class PostgresShardLeases:
         """See ports.ShardLeases."""
         with self._session.transaction() as connection:
             connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"ticketops {self._scope}",))
-            stored = self._run(connection, _COUNT, (self._scope,))[0][0]
+            stored, first_epoch = self._run(connection, _COUNT, (self._scope,))[0]
             if stored not in {0, shards}:
+                self._run(connection, _LOCK, (self._scope,))
+                _, first_epoch = self._run(connection, _COUNT, (self._scope,))[0]
                 self._refuse_unless_idle(connection, stored, shards)
                 self._run(connection, _DROP_LEASES, (self._scope,))
                 self._run(connection, _DROP_BATCHES, (self._scope,))
             if stored != shards:
-                self._run(connection, _MAKE_LEASES, (self._scope, shards))
-                self._run(connection, _MAKE_BATCHES, (self._scope, shards))
+                self._run(connection, _MAKE_LEASES, (self._scope, first_epoch, shards))
+                self._run(connection, _MAKE_BATCHES, (self._scope, first_epoch, shards))
 
     def _refuse_unless_idle(self, connection: _Connection, stored: int, shards: int) -> None:
         (busy,) = self._run(connection, _BUSY, (self._scope, self._scope))[0]
@@ -220,18 +222,22 @@ def _report(stored: dict[str, Any]) -> Report:
     )
 
 
-_COUNT: LiteralString = "SELECT count(*) FROM {own}.leases WHERE scope = %s"
+_COUNT: LiteralString = "SELECT count(*), coalesce(max(epoch) + 1, 0) FROM {own}.leases WHERE scope = %s"
+"""Epochs go on where the shards before ended, so that an owner of theirs that comes back is locked out."""
 _BUSY: LiteralString = """
 SELECT (SELECT count(*) FROM {own}.leases WHERE scope = %s AND owner IS NOT NULL AND expires_at > clock_timestamp())
      + (SELECT count(*) FROM {own}.relay_batches WHERE scope = %s AND batch_id IS NOT NULL)
 """
+_LOCK: LiteralString = "SELECT 1 FROM {own}.leases WHERE scope = %s ORDER BY slot FOR UPDATE"
 _DROP_LEASES: LiteralString = "DELETE FROM {own}.leases WHERE scope = %s"
 _DROP_BATCHES: LiteralString = "DELETE FROM {own}.relay_batches WHERE scope = %s"
 _MAKE_LEASES: LiteralString = """
-INSERT INTO {own}.leases (scope, slot) SELECT %s, s FROM generate_series(0, %s - 1) s ON CONFLICT DO NOTHING
+INSERT INTO {own}.leases (scope, slot, epoch)
+SELECT %s, s, %s FROM generate_series(0, %s - 1) s ON CONFLICT DO NOTHING
 """
 _MAKE_BATCHES: LiteralString = """
-INSERT INTO {own}.relay_batches (scope, shard) SELECT %s, s FROM generate_series(0, %s - 1) s ON CONFLICT DO NOTHING
+INSERT INTO {own}.relay_batches (scope, shard, owner_epoch)
+SELECT %s, s, %s FROM generate_series(0, %s - 1) s ON CONFLICT DO NOTHING
 """
 _JOIN: LiteralString = """
 INSERT INTO {own}.relay_members AS m (scope, relay_id, instance, host, pid, version, seen_at, expires_at)
