@@ -67,18 +67,25 @@ class Reader:
     def read(self, leases: frozenset[Lease], limit: int, exclude: tuple[bytes, ...] = ()) -> list[PendingEvent]:
         """The next events of these shards, each shard's in order; the shards take turns in being first."""
         self._look_for_changes()
-        request = self._request(leases, limit, exclude, self._floor)
         started = self._clock()
+        from_start = self._floor is None or started >= self._from_start_due
+        request = self._request(leases, limit, exclude, None if from_start else self._floor)
         events = self._source.read(request)
-        if request.floor is None:
-            took = self._clock() - started
-            self._from_start_due = started + max(_FROM_START_EVERY, took * _FROM_START_COST)
+        if from_start:
+            self._from_start_due = started + max(_FROM_START_EVERY, (self._clock() - started) * _FROM_START_COST)
+            self._lower_floor(events)
         if events:
             self._types.update({event.aggregate_type for event in events})
             self._turn = events[-1].shard + 1
             self._spread(events, request)
             self._move_floor(request)
         return events
+
+    def _lower_floor(self, events: list[PendingEvent]) -> None:
+        """Somebody has set rows below the floor PENDING again: there may be more of them than this read shows."""
+        floor = self._floor
+        if floor is not None and any(event.seq is None or event.seq <= floor for event in events):
+            self._floor = None
 
     def _spread(self, events: list[PendingEvent], request: ReadRequest) -> None:
         """Take as little of each shard as fills a batch: neighbors in the table are read and marked together."""
@@ -112,7 +119,7 @@ class Reader:
     def _look_for_changes(self) -> None:
         orders = self._state.orders
         changed = (orders.generation, orders.pauses)
-        if changed != self._changes or self._clock() >= self._from_start_due:
+        if changed != self._changes:
             self._changes = changed
             self._floor = None
 
