@@ -38,6 +38,7 @@ class Cli:
     folder: Path
     module: str = "ticketops"
     variables: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = _TIMEOUT
 
     def __call__(self, *words: object, env: Mapping[str, str] | None = None, text: str = "") -> Result:
         """Run to the end, with pipes for streams."""
@@ -48,7 +49,7 @@ class Cli:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=_TIMEOUT,
+            timeout=self.timeout,
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr)

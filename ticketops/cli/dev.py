@@ -14,11 +14,10 @@ from ticketops.cli.cells import Show
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.output import Column
-from ticketops.errors import ConfigError, RefusedError
+from ticketops.errors import RefusedError
 
 if TYPE_CHECKING:
-    from ticketops.config import Config
-    from ticketops.embedded.background import Addresses, Background
+    from ticketops.embedded.background import Background
     from ticketops.embedded.jars import Progress
 
 app = typer.Typer(no_args_is_help=True)
@@ -48,15 +47,15 @@ def up(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that `dev up` did not write.")] = False,
 ) -> None:
     """Start the three in the background, prepare them, and write a configuration file that points to them."""
-    from ticketops.config import Config  # noqa: PLC0415 - `--help` must not pay for it
-
     inv = invocation(ctx)
     _refuse_foreign(file, force=force)
     engines = _engines(folder)
+    from ticketops.demo.ground import TOPICS, upgrade, write_configuration  # noqa: PLC0415 - needs the engines
+
     with _progress() as progress:
-        addresses = engines.start(topics=sorted(set(Config().outbox.topics.values())), progress=progress)
-    _write(file, addresses)
-    _upgrade(inv, file)
+        addresses = engines.start(topics=TOPICS, progress=progress)
+    write_configuration(file, addresses, _MARK)
+    upgrade(file, inv.out.note)
     inv.out.note(f"wrote {file}; next: ticketops outbox stats, ticketops relay run; ticketops dev down ends it")
     _show(inv, engines)
 
@@ -132,35 +131,6 @@ def _refuse_foreign(file: Path, *, force: bool) -> None:
         )
 
 
-def _write(file: Path, addresses: "Addresses") -> None:
-    """Readable by its owner alone, since passwords stand in it."""
-    from ticketops.config.example import toml_value  # noqa: PLC0415 - `--help` must not pay for it
-
-    text = (
-        f"{_MARK}\n[postgres]\nurl = {toml_value(addresses.postgres)}\n\n"
-        f"[kafka]\nbootstrap_servers = {toml_value(addresses.kafka)}\n\n[redis]\nurl = {toml_value(addresses.redis)}\n"
-    )
-    try:
-        file.unlink(missing_ok=True)
-        file.touch(mode=0o600, exist_ok=False)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be written", why=error.strerror or type(error).__name__) from None
-
-
-def _upgrade(inv: Invocation, file: Path) -> None:
-    """What `db upgrade` does, with this file alone: a variable must not lead to another database."""
-    from ticketops import wiring  # noqa: PLC0415 - `--help` must not pay for it
-    from ticketops.config import load  # noqa: PLC0415
-    from ticketops.domain.database import UpgradeRequest  # noqa: PLC0415
-    from ticketops.services import database  # noqa: PLC0415
-    from ticketops.services.guard import Access  # noqa: PLC0415
-
-    config: Config = load(file=file, environ={}).config
-    keeper, access = wiring.open_schema(config), Access(config.context, config.read_only)
-    database.upgrade(keeper, access, UpgradeRequest(), actor=wiring.actor(), progress=inv.out.note)
-
-
 @contextlib.contextmanager
 def _progress() -> Iterator["Progress"]:
     """Show the first download as a bar on a terminal, and nothing where there is none."""
@@ -172,6 +142,7 @@ def _progress() -> Iterator["Progress"]:
     from rich.console import Console  # noqa: PLC0415 - only for people
     from rich.progress import Progress as Bar  # noqa: PLC0415
 
+    from ticketops.cli.progress import show_download  # noqa: PLC0415
+
     with Bar(console=Console(stderr=True), transient=True) as bar:
-        download = bar.add_task("downloading Kafka, once", total=None, visible=False)
-        yield lambda done: bar.update(download, completed=done.done, total=done.total, visible=True)
+        yield show_download(bar)

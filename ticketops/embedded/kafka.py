@@ -140,6 +140,8 @@ class KafkaServer(Engine):
         configuration = self.home / "server.properties"
         _write_properties(configuration, self._server_properties() | self.properties)
         options = ["-XX:TieredStopAtLevel=1"] if self._quick_start else []
+        # What Kafka unpacks, and what the JVM tells of itself, would stay in the system's temporary folder.
+        options += [f"-Djava.io.tmpdir={self.home}", "-XX:-UsePerfData"]
         return [*_java(f"-Xmx{self._heap}", "-XX:+UseSerialGC", *options), "kafka.Kafka", str(configuration)]
 
     def _server_properties(self) -> dict[str, str]:

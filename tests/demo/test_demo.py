@@ -1,0 +1,118 @@
+import os
+import shutil
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import platformdirs
+import psutil
+import pytest
+
+from support.cli import Cli
+from support.waiting import eventually
+from ticketops.embedded import folders
+from ticketops.embedded.background import Background
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that PostgreSQL's account may enter, for everything temporary."""
+    place = folders.temporary_folder("demo-test")
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def demo(cli: Cli, place: Path) -> Cli:
+    """The command line with this user's cache, where the jars are, and a temporary folder of its own."""
+    variables = {"XDG_CACHE_HOME": platformdirs.user_cache_dir(), "TMPDIR": str(place), "TERM": "dumb"}
+    return replace(cli, variables=variables, timeout=150.0)
+
+
+def _left(place: Path) -> list[object]:
+    """Files and processes of the demo."""
+    files: list[object] = [f"{folder}/{name}" for folder, _, names in os.walk(place) for name in names]
+    return files + [process.info for process in _processes(place)]
+
+
+def _processes(place: Path) -> list[psutil.Process]:
+    running = psutil.process_iter(["pid", "cmdline", "status"])
+    return [
+        process
+        for process in running
+        if process.info["status"] != psutil.STATUS_ZOMBIE
+        and any(str(place) in word for word in process.info["cmdline"] or ())
+    ]
+
+
+def test_it_proves_that_nothing_is_lost_and_leaves_nothing_behind(demo: Cli, place: Path) -> None:
+    done = demo("demo", "-o", "json")
+
+    assert done.code == 0, done.err
+    shown = done.json
+    assert (shown["kind"], shown["version"], shown["proved"]) == ("demo", 1, True)
+    assert shown["events_written"] == shown["events_read"] > shown["backlog"] >= 20_000
+    assert shown["records_read"] == shown["events_read"] + shown["repeats"]
+    assert shown["lost"] == shown["unexpected"] == shown["misplaced"] == shown["aggregates_out_of_order"] == 0
+    assert shown["transactions_rolled_back"] > 0
+    assert shown["killed_relay"] == "relay-1"
+    assert shown["killed_inflight"] > 0
+    assert 0 < shown["takeover_seconds"] < 60
+    assert shown["config_file"] is None
+    assert shown["seconds"] < 60
+    assert "relay-1 killed with SIGKILL" in done.err
+    assert _left(place) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_or_killed_it_leaves_nothing_behind(demo: Cli, place: Path, number: int) -> None:
+    process = demo.start("demo")
+    try:
+        assert process.stderr is not None
+        assert any("relay-1 and relay-2 run" in line for line in process.stderr)
+        assert len(_processes(place)) > 3
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "its engines, relays and data are gone" in said
+        assert _left(place) == []
+    eventually(lambda: not _left(place), 30)
+
+
+def test_kept_engines_stay_with_a_file_that_points_to_them(demo: Cli, place: Path) -> None:
+    folder = place / "kept"
+    folder.mkdir(mode=0o711)
+    try:
+        done = demo("demo", "--keep", "--dir", folder, "-o", "json")
+        assert done.code == 0, done.err
+        file = Path(done.json["config_file"])
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        stats = demo("--config", file, "outbox", "stats", "-o", "json")
+        assert sum(group["count"] for group in stats.json["groups"]) == done.json["events_written"]
+
+        again = demo("demo", "--keep", "--dir", folder)
+        assert again.code == 6
+        assert "dev down --purge" in again.err
+        assert demo("dev", "status", "--dir", folder).code == 0
+    finally:
+        Background(folder).stop()
+
+
+def test_a_folder_goes_with_keep(demo: Cli) -> None:
+    refused = demo("demo", "--dir", "x")
+
+    assert refused.code == 2
+    assert "--keep" in refused.err
+
+
+def test_help_says_what_it_is(cli: Cli) -> None:
+    shown = subprocess.run(cli.command(["demo", "--help"]), capture_output=True, text=True, check=True)
+    assert "kill a relay" in shown.stdout
