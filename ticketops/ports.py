@@ -44,13 +44,15 @@ class ShardLeases(Protocol):
     def heartbeat(self, identity: Identity, report: Report, ttl: float) -> Membership:
         """Extend the membership and every lease still ours by `ttl` seconds.
 
-        A lease that another relay has taken is not in the answer. RelayIdTaken when another instance took the id.
+        A lease that another relay has taken is not in the answer. RelayIdTaken when another instance took the id,
+        ShardCountMismatch when the number of shards was changed since `prepare`.
         """
 
     def acquire(self, identity: Identity, limit: int, ttl: float) -> tuple[Takeover, ...]:
         """Take up to `limit` shards that are free or whose lease ran out, raising each one's epoch.
 
-        Two relays never get one shard at one epoch. The former owner's writes fail from here on.
+        Two relays never get one shard at one epoch. The former owner's writes fail from here on. None where the
+        number of shards was changed since `prepare`.
         """
 
     def release(self, leases: Sequence[Lease]) -> None:

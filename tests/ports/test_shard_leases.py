@@ -347,3 +347,16 @@ def test_no_shard_is_held_twice_at_one_epoch_in_postgres(
     world = World(shared_box)
     for step in steps:
         world.step(*step)
+
+
+def test_a_relay_with_another_number_of_shards_is_told_and_gets_none(plain_box: Box) -> None:
+    old, new, me = plain_box.leases(), plain_box.leases(), relay()
+    old.prepare(4)
+    old.join(me, TTL)
+    assert len(old.acquire(me, 1, TTL)) == 1
+    plain_box.expire()
+    new.prepare(2)
+    assert old.acquire(me, 4, TTL) == ()
+    with pytest.raises(ShardCountMismatch, match="2 shards, not 4"):
+        old.heartbeat(me, Report(), TTL)
+    assert len(new.acquire(me, 4, TTL)) == 2

@@ -27,6 +27,8 @@ class MemoryShardLeases:
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
+        self._shards: int | None = None
+        """The number prepared; None where this instance only looks."""
 
     @contextmanager
     def _at(self) -> Iterator[datetime]:
@@ -40,14 +42,23 @@ class MemoryShardLeases:
             stored = self._store.shards
             busy = sum(not lease.free(now) or lease.batch is not None for lease in stored)
             if len(stored) != shards and busy:
-                raise ShardCountMismatch(
-                    f"the outbox is relayed in {len(stored)} shards, not {shards}",
-                    why=f"{busy} of them are owned or have a batch in flight",
-                    hint=f"set relay.shards = {len(stored)}, or stop every relay first",
-                )
+                raise self._mismatch(shards, f"{busy} of them are owned or have a batch in flight")
             if len(stored) != shards:
                 epoch = max((lease.epoch + 1 for lease in stored), default=0)
                 self._store.shards = [MemoryLease(epoch=epoch) for _ in range(shards)]
+            self._shards = shards
+
+    def _mismatch(self, shards: int, why: str) -> ShardCountMismatch:
+        stored = len(self._store.shards)
+        return ShardCountMismatch(
+            f"the outbox is relayed in {stored} shards, not {shards}",
+            why=why,
+            hint=f"set relay.shards = {stored}, or stop every relay first",
+        )
+
+    @property
+    def _changed(self) -> bool:
+        return self._shards not in {None, len(self._store.shards)}
 
     def join(self, identity: Identity, ttl: float) -> None:
         """See ports.ShardLeases."""
@@ -65,6 +76,8 @@ class MemoryShardLeases:
             member = self._store.members.get(identity.relay_id)
             if member is None or member.identity.instance != identity.instance:
                 raise _taken(member.identity if member else identity)
+            if self._changed:
+                raise self._mismatch(self._shards or 0, "the number was changed while this relay was cut off")
             member.seen_at, member.expires_at = now, now + timedelta(seconds=ttl)
             member.report = report
             for lease in self._owned(identity):
@@ -90,6 +103,8 @@ class MemoryShardLeases:
         """See ports.ShardLeases."""
         with self._at() as now:
             free = [(shard, lease) for shard, lease in enumerate(self._store.shards) if lease.free(now)]
+            if self._changed:
+                return ()
             return tuple(_take(shard, lease, identity, ttl, now) for shard, lease in free[:limit])
 
     def release(self, leases: Sequence[Lease]) -> None:

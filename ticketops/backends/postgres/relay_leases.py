@@ -36,6 +36,8 @@ class PostgresShardLeases:
         self._session = Session(postgres, application)
         self._own = postgres.own_schema
         self._scope = scope(postgres, outbox)
+        self._shards: int | None = None
+        """The number prepared; None where this instance only looks."""
 
     def prepare(self, shards: int) -> None:
         """See ports.ShardLeases."""
@@ -51,15 +53,19 @@ class PostgresShardLeases:
             if stored != shards:
                 self._run(connection, _MAKE_LEASES, (self._scope, first_epoch, shards))
                 self._run(connection, _MAKE_BATCHES, (self._scope, first_epoch, shards))
+        self._shards = shards
 
     def _refuse_unless_idle(self, connection: _Connection, stored: int, shards: int) -> None:
         (busy,) = self._run(connection, _BUSY, (self._scope, self._scope))[0]
         if busy:
-            raise ShardCountMismatch(
-                f"{self._scope} is relayed in {stored} shards, not {shards}",
-                why=f"{busy} of them are owned or have a batch in flight",
-                hint=f"set relay.shards = {stored}, or stop every relay first",
-            )
+            raise self._mismatch(stored, shards, f"{busy} of them are owned or have a batch in flight")
+
+    def _mismatch(self, stored: int, shards: int, why: str) -> ShardCountMismatch:
+        return ShardCountMismatch(
+            f"{self._scope} is relayed in {stored} shards, not {shards}",
+            why=why,
+            hint=f"set relay.shards = {stored}, or stop every relay first",
+        )
 
     def join(self, identity: Identity, ttl: float) -> None:
         """See ports.ShardLeases."""
@@ -102,7 +108,9 @@ class PostgresShardLeases:
             if not beat:
                 raise self._taken(connection, identity)
             held = self._run(connection, _EXTEND, (ttl, self._scope, identity.relay_id))
-            live, free, failures, generation = self._run(connection, _LOOK, {"scope": self._scope})[0]
+            live, stored, free, failures, generation = self._run(connection, _LOOK, {"scope": self._scope})[0]
+            if self._shards not in {None, stored}:
+                raise self._mismatch(stored, self._shards or 0, "the number was changed while this relay was cut off")
             return Membership(
                 live=tuple(live),
                 held=frozenset(Lease(*row) for row in held),
@@ -118,7 +126,13 @@ class PostgresShardLeases:
             rows = self._run(
                 connection,
                 _ACQUIRE,
-                {"scope": self._scope, "limit": limit, "owner": identity.relay_id, "ttl": ttl},
+                {
+                    "scope": self._scope,
+                    "limit": limit,
+                    "owner": identity.relay_id,
+                    "ttl": ttl,
+                    "shards": self._shards,
+                },
             )
             return tuple(
                 Takeover(Lease(shard, epoch), _unfinished(batch_id, ids, survived))
@@ -269,6 +283,7 @@ WHERE scope = %s AND owner = %s RETURNING slot, epoch
 _LOOK: LiteralString = """
 SELECT ARRAY(SELECT relay_id FROM {own}.relay_members
              WHERE scope = %(scope)s AND expires_at > clock_timestamp() ORDER BY relay_id),
+       (SELECT count(*) FROM {own}.leases WHERE scope = %(scope)s)::int,
        (SELECT count(*) FROM {own}.leases
         WHERE scope = %(scope)s AND (owner IS NULL OR expires_at < clock_timestamp()))::int,
        EXISTS (SELECT 1 FROM {own}.outbox_failures WHERE scope = %(scope)s AND state <> 'dead'),
@@ -278,6 +293,7 @@ _ACQUIRE: LiteralString = """
 WITH free AS (
     SELECT slot, renewed_at FROM {own}.leases
     WHERE scope = %(scope)s AND (owner IS NULL OR expires_at < clock_timestamp())
+      AND coalesce(%(shards)s = (SELECT count(*) FROM {own}.leases WHERE scope = %(scope)s), true)
     ORDER BY slot LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE {own}.leases l
