@@ -156,7 +156,7 @@ def make_topic(kafka_admin: AdminClient, topic_prefix: str) -> Iterator[MakeTopi
 
     yield make
     if made:
-        for future in kafka_admin.delete_topics(made).values():
+        for future in kafka_admin.delete_topics(list(dict.fromkeys(made))).values():
             future.result(30)
 
 

@@ -9,6 +9,7 @@ from psycopg import Connection, sql
 
 from ticketops.backends.postgres import layout as layouts
 from ticketops.backends.postgres.layout import Layout
+from ticketops.backends.postgres.relay_marks import PROCESSOR_ATTEMPTS
 from ticketops.backends.postgres.session import Session
 from ticketops.domain.outbox import Backlog
 from ticketops.errors import BackendUnavailable
@@ -159,7 +160,7 @@ class PostgresOutboxCare:
         """See ports.OutboxCare."""
         layout = self._layout
         with self._session.transaction() as connection:
-            values = self._values(limit=limit, max=self._max_attempts)
+            values = self._values(limit=limit, max=max(self._max_attempts, PROCESSOR_ATTEMPTS))
             changed = connection.execute(self._statement(_PARK), values).rowcount
             if layout.has("status") and layout.has("retry_count") and layout.has("last_error"):
                 connection.execute(self._statement(_PARK_ROWS), values)
