@@ -217,3 +217,16 @@ def test_db_status_and_upgrade(cli: Cli, empty_database: PostgresOptions) -> Non
     assert run("db", "status").code == 0
     again = run("db", "upgrade", "--all")
     assert (again.code, again.out) == (0, "")
+
+
+def test_a_retry_of_everything_meets_what_failed_alone(run: Cli, connection: Connection) -> None:
+    published, waiting, failed = add(connection, "B-1", "B-2", "B-3")
+    connection.execute("update booking.outbox_events set status = 'PUBLISHED' where id = %s", [published])
+    kill(connection, failed)
+    plan = run("outbox", "retry", "--all", "--dry-run", "-o", "json")
+    assert "retry 1 events: FAILED 1" in plan.json["lines"]
+    plan = run("outbox", "skip", "--all", "--dry-run", "-o", "json")
+    assert "skip 1 events: PENDING 1" in plan.json["lines"]
+    assert run("outbox", "retry", "--all", "--yes").code == 0
+    statuses = dict(connection.execute("select id, status from booking.outbox_events").fetchall())
+    assert statuses == {published: "PUBLISHED", waiting: "PENDING", failed: "PENDING"}

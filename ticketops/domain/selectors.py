@@ -40,6 +40,8 @@ class Selector:
     dead: bool = False
     """Dead letters only."""
     state: FailureState | None = None
+    troubled: bool = False
+    """FAILED, or held back by a failure; a narrowing that a verb makes, not a condition that someone gave."""
     limit: int | None = None
     """The first so many, in order."""
     everything: bool = False

@@ -92,7 +92,11 @@ class OutboxDesk:
             return _with_status(selector, Status.PUBLISHED)
         if action is Action.CLEANUP:
             return self._expired(_with_status(selector, Status.PUBLISHED))
-        return selector
+        if selector.ids or selector.statuses:
+            return selector
+        if action is Action.RETRY:
+            return replace(selector, troubled=True)
+        return replace(selector, statuses=frozenset({Status.PENDING}))
 
     @property
     def _marks_published(self) -> bool:

@@ -215,6 +215,8 @@ class Queries:
             found.append(self.dead)
         if selector.state is not None:
             found.append(self.failures.c.state == selector.state.value)
+        if selector.troubled:
+            found.append(or_(self.is_status(Status.FAILED), self.failures.c.state.is_not(None)))
         return and_(*found)
 
     def _times(self, selector: Selector) -> list[Condition]:
