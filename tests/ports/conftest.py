@@ -20,16 +20,19 @@ SHAPES = {
     "debezium-no-index": replace(DEBEZIUM, index=False),
 }
 
-MakeBox = Callable[[str], Box]
+MakeBox = Callable[[str | Shape], Box]
 
 
 @pytest.fixture
 def make_box(request: pytest.FixtureRequest) -> Iterator[MakeBox]:
     boxes: list[Box] = []
 
-    def make(shape: str) -> Box:
-        database: PostgresOptions | None = None if shape == "memory" else request.getfixturevalue("database")
-        boxes.append(MemoryBox() if database is None else PostgresBox(database, SHAPES[shape]))
+    def make(shape: str | Shape) -> Box:
+        if shape == "memory":
+            boxes.append(MemoryBox())
+        else:
+            found = shape if isinstance(shape, Shape) else SHAPES[shape]
+            boxes.append(PostgresBox(request.getfixturevalue("database"), found))
         return boxes[-1]
 
     yield make
@@ -53,6 +56,13 @@ def seq_box(request: pytest.FixtureRequest, make_box: MakeBox) -> Box:
 def plain_box(request: pytest.FixtureRequest, make_box: MakeBox) -> Box:
     """An outbox as the booking service has it."""
     return make_box(request.param)
+
+
+@pytest.fixture
+def pg_box(database: PostgresOptions) -> Iterator[PostgresBox]:
+    """An outbox in PostgreSQL."""
+    with closing(PostgresBox(database)) as box:
+        yield box
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ class OutboxDesk:
             return selector
         if action is Action.RETRY:
             return replace(selector, troubled=True)
-        return replace(selector, statuses=frozenset({Status.PENDING}))
+        return replace(selector, statuses=frozenset({Status.PENDING, Status.FAILED}))
 
     @property
     def _marks_published(self) -> bool:

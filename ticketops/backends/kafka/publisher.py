@@ -24,6 +24,10 @@ _TOPICS_AGAIN = 2.0
 """Seconds between look-ups for topics that are not in it."""
 _FATAL_ROUNDS, _FATAL_WAIT = 20, 0.1
 """After a fatal error reports are waited for this many times, this many seconds."""
+_KICK = 0.001
+"""Seconds for librdkafka to notice that it is to send; what it has not by then, it does in `finish`."""
+_REQUEST_RECORDS = 10_000
+"""librdkafka's default of batch.num.messages."""
 _RECORD_OVERHEAD = 128
 """Bytes that a record needs beside key, value and headers, generously."""
 
@@ -32,7 +36,11 @@ _RECORD_OVERHEAD = 128
 class _Sent:
     """One batch and what was reported of it; reports of an abandoned batch reach nobody else's."""
 
-    count: int
+    records: Sequence[OutgoingRecord]
+    next: int = 0
+    """The first record that was not handed over yet."""
+    stopped: bool = False
+    """Nothing after what was handed over may be sent."""
     acked: set[int] = field(default_factory=set)
     errors: dict[int, KafkaError] = field(default_factory=dict)
     never_sent: dict[int, KafkaError] = field(default_factory=dict)
@@ -45,6 +53,11 @@ class _Sent:
         else:
             self.errors[index] = error
 
+    @property
+    def goes_on(self) -> bool:
+        """True while all that was handed over was taken, and more is to come."""
+        return self.next < len(self.records) and not (self.stopped or self.errors)
+
 
 class KafkaPublisher:
     """Implements ports.Publisher; one instance for one thread."""
@@ -52,13 +65,15 @@ class KafkaPublisher:
     def __init__(self, options: KafkaOptions, *, client_id: str, batch_events: int, batch_bytes: int) -> None:
         self._settings = producer_settings(options, client_id, batch_events=batch_events, batch_bytes=batch_bytes)
         self._limit = int(self._settings.get("message.max.bytes", DEFAULT_MESSAGE_BYTES))
+        self._request_bytes = min(self._limit, int(self._settings.get("batch.size", DEFAULT_MESSAGE_BYTES)))
+        self._request_records = int(self._settings.get("batch.num.messages", _REQUEST_RECORDS))
         self._producer: Producer | None = None
         self._topics: frozenset[str] = frozenset()
         self._topics_at = float("-inf")
         self._sent: _Sent | None = None
         self._trouble = ""
         self._one_by_one = False
-        """Every record in a request of its own, to find the one that brokers refuse."""
+        """Every record by itself, to find the one that brokers refuse."""
 
     def prepare(self) -> None:
         """See ports.Publisher."""
@@ -82,11 +97,26 @@ class KafkaPublisher:
         if time.monotonic() - self._topics_at > _TOPICS_KEPT:
             self._topics = frozenset()
         producer = self._ready()
-        sent = self._sent = _Sent(len(records))
-        for index, record in enumerate(records):
+        self._sent = _Sent(records)
+        self._fill(producer, self._sent)
+        self._serve(producer, _KICK)
+
+    def _fill(self, producer: Producer, sent: _Sent) -> None:
+        """Hand over no more than makes one request for each partition.
+
+        A partition that has nothing of this producer yet takes its second request although it refused the first.
+        """
+        first, room = sent.next, self._request_bytes
+        last = min(len(sent.records), first + (1 if self._one_by_one else self._request_records))
+        for index in range(first, last):
+            record = sent.records[index]
+            room -= record_bytes(record)
+            if room < 0 and index > first:
+                return
             if not self._hand_over(producer, sent, index, record):
-                break
-        self._serve(producer, 0)
+                sent.stopped = True
+                return
+            sent.next = index + 1
 
     def _hand_over(self, producer: Producer, sent: _Sent, index: int, record: OutgoingRecord) -> bool:
         """False where nothing after this record may be sent either."""
@@ -110,15 +140,18 @@ class KafkaPublisher:
         """See ports.Publisher."""
         if self._sent is None:
             return Delivery()
-        left = self._serve(self._ready(), timeout)
-        if left > 0:
-            return None
+        producer, deadline = self._ready(), time.monotonic() + timeout
+        while True:
+            if self._serve(producer, max(0.0, deadline - time.monotonic())) > 0:
+                return None
+            if not self._sent.goes_on:
+                break
+            self._fill(producer, self._sent)
         delivery, self._sent = self._delivery(self._sent), None
         if delivery.unsent or delivery.refused:
             self.abandon()
-        elif self._one_by_one:
+        else:
             self._one_by_one = False
-            self.abandon()
         return delivery
 
     def _serve(self, producer: Producer, timeout: float) -> int:
@@ -143,13 +176,13 @@ class KafkaPublisher:
         refused = {i: e for i, e in sent.never_sent.items() if e.code() in TOPIC_REFUSED | RECORD_REFUSED}
         refused |= {i: e for i, e in sent.errors.items() if e.code() in TOPIC_REFUSED}
         blamed = {i: e for i, e in sent.errors.items() if e.code() in RECORD_REFUSED}
-        if self._one_by_one or sent.count == 1:
+        if self._one_by_one or len(sent.records) == 1:
             refused |= blamed
         elif blamed:
             self._one_by_one = True
         if sent.errors:
             self._trouble = next(str(e) for e in sent.errors.values())
-        unsent = frozenset(range(sent.count)) - sent.acked - refused.keys()
+        unsent = frozenset(range(len(sent.records))) - sent.acked - refused.keys()
         return Delivery(
             refused={i: DeliveryError(e.name(), e.str()) for i, e in refused.items()},
             unsent=unsent,
@@ -174,9 +207,8 @@ class KafkaPublisher:
 
     def _ready(self) -> Producer:
         if self._producer is None:
-            settings = {**self._settings, **({"batch.num.messages": 1} if self._one_by_one else {})}
             try:
-                self._producer = Producer({**settings, "error_cb": self._complain}, logger=_LOG)
+                self._producer = Producer({**self._settings, "error_cb": self._complain}, logger=_LOG)
             except KafkaException as error:
                 raise BackendError(
                     "kafka.properties cannot be used", why=error.args[0].str(), hint="correct the key or its value"

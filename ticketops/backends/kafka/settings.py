@@ -6,7 +6,8 @@ from ticketops.options import KafkaOptions
 
 Setting: TypeAlias = str | int | float | bool
 DEFAULT_MESSAGE_BYTES = 1_000_000
-"""librdkafka's default of message.max.bytes."""
+"""librdkafka's default of message.max.bytes and batch.size."""
+_LINGER = frozenset({"linger.ms", "queue.buffering.max.ms"})
 
 
 def client_settings(options: KafkaOptions, client_id: str) -> dict[str, Setting]:
@@ -24,7 +25,8 @@ def producer_settings(
 
     Messages never time out here: the relay waits as long as its lease lasts, so an outage costs no attempt and
     makes no repeat. A record that a broker refuses stops the producer (gapless), so that its successors cannot
-    overtake it.
+    overtake it. Nothing lingers: every batch is flushed, and a request that left before its batch is complete would
+    be followed by a second one, which a partition may take although it refused the first.
     """
     ours: dict[str, Setting] = {
         "enable.idempotence": True,
@@ -32,7 +34,6 @@ def producer_settings(
         "acks": "all",
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
-        "linger.ms": 5,
         "message.timeout.ms": 0,
         "queue.buffering.max.messages": max(4 * batch_events, 1000),
         "queue.buffering.max.kbytes": 2 * batch_bytes // 1024 + 65_536,
@@ -40,4 +41,5 @@ def producer_settings(
         "reconnect.backoff.max.ms": 2_000,
         "statistics.interval.ms": 0,
     }
-    return ours | client_settings(options, client_id)
+    theirs = client_settings(options, client_id)
+    return {k: v for k, v in (ours | theirs).items() if k not in _LINGER} | {"linger.ms": 60_000}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from ticketops.domain.shards import rollout_bucket
 from ticketops.errors import LeaseLost
 
 _FINAL = frozenset({FailureState.DEAD, FailureState.PARKED})
+_LOCKED_AGAIN = 2.0
+"""Seconds until an event whose row was locked when it was to become a dead letter is tried again."""
 _ANY = 100
 """Percent of the aggregates: all of them."""
 
@@ -136,7 +139,9 @@ class MemoryOutboxSource:
             row.status, row.published_at = Status.PUBLISHED, self._store.now()
 
     def _fail(self, failed: Failed) -> None:
-        now = self._store.now()
+        now, locked = self._store.now(), failed.event.id in self._store.locked
+        if locked and failed.state in _FINAL:
+            failed = replace(failed, state=FailureState.RETRYING, attempts=failed.attempts - 1, delay=_LOCKED_AGAIN)
         self._store.failures[failed.event.id] = MemoryFailure(
             aggregate=failed.event.aggregate,
             state=failed.state,
@@ -146,7 +151,7 @@ class MemoryOutboxSource:
             failed_at=now,
         )
         row = self._store.rows.get(failed.event.id)
-        if row is not None and row.status is Status.PENDING:
+        if row is not None and row.status is Status.PENDING and not locked:
             row.retry_count, row.last_error = failed.attempts, failed.error
             if failed.state in _FINAL:
                 row.status = Status.FAILED

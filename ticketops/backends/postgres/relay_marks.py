@@ -1,6 +1,7 @@
 """What came of a batch, written to the outbox and to outbox_failures in the caller's transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from psycopg import Connection, sql
@@ -15,6 +16,8 @@ LOCK_TIMEOUT = "500ms"
 PROCESSOR_ATTEMPTS = 5
 """The booking service sets FAILED rows with fewer retries back to PENDING; a dead letter must not be among them."""
 _ERROR_LENGTH = 2000
+_LOCKED_AGAIN = 2.0
+"""Seconds until an event whose row was locked when it was to become a dead letter is tried again."""
 
 _REMEMBER = """
 INSERT INTO {failures} AS f (scope, event_id, aggregate_type, aggregate_id, state, attempts, retry_at, error)
@@ -40,7 +43,7 @@ class Marks:
             return frozenset()
         array = UuidArray.of(ids)
         if wait:
-            connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+            _bound_waits(connection)
             connection.execute(self._change(sql.SQL("{} = ANY(%s)").format(self._layout.column("id"))), (array,))
             return frozenset()
         connection.execute(self._change(self._unlocked()), (array,))
@@ -57,7 +60,7 @@ class Marks:
 
     def _change(self, which: sql.Composable) -> sql.Composed:
         layout = self._layout
-        if layout.outbox.on_published == "delete":
+        if layout.outbox.on_published == "delete" or not layout.has("status"):
             query = sql.SQL("DELETE FROM {table} o WHERE {which} AND {pending}")
         else:
             query = sql.SQL("UPDATE {table} o SET {changes} WHERE {which} AND {pending}")
@@ -75,17 +78,41 @@ class Marks:
             statement = query.format(self._layout.own("outbox_failures"))
             connection.execute(statement, (self._layout.scope, UuidArray.of(ids)))
 
-    def failed(self, connection: Connection[tuple[Any, ...]], failed: Sequence[Failed]) -> None:
-        """Remember attempts that failed, and what follows from them."""
+    def failed(self, connection: Connection[tuple[Any, ...]], failed: Sequence[Failed], *, wait: bool) -> None:
+        """Remember attempts that failed, and what follows from them. LockTimeout where `wait` is true.
+
+        With `wait` false a dead letter whose row is locked counts as not tried, until it is tried again.
+        """
         if not failed:
             return
+        writable = list(failed)
+        if wait:
+            _bound_waits(connection)
+        else:
+            free = self._lock_free(connection, [f.event.id for f in failed])
+            writable = [f for f in failed if f.event.id in free]
+            failed = [f if f.event.id in free or not self._ends(f) else _postponed(f) for f in failed]
         remember = sql.SQL(_REMEMBER).format(failures=self._layout.own("outbox_failures"))
         with connection.cursor() as cursor:
             cursor.executemany(remember, [self._failure(f) for f in failed])
             for final in (True, False):
-                rows = [f for f in failed if (f.state in _FINAL) is final]
+                rows = [f for f in writable if (f.state in _FINAL) is final]
                 if rows and (statement := self._row_change(final=final)) is not None:
                     cursor.executemany(statement, [_row_values(f, final=final) for f in rows])
+
+    def _lock_free(self, connection: Connection[tuple[Any, ...]], ids: Sequence[bytes]) -> frozenset[bytes]:
+        """Lock those rows that nobody else has locked."""
+        query = sql.SQL(
+            "SELECT uuid_send({id}) FROM {table} o WHERE {id} = ANY(%s) AND {pending} FOR UPDATE SKIP LOCKED"
+        )
+        layout = self._layout
+        statement = query.format(id=layout.column("id"), table=layout.table, pending=layout.pending)
+        rows = connection.execute(statement, (UuidArray.of(ids),), binary=True)
+        return frozenset(bytes(row[0]) for row in rows)
+
+    def _ends(self, failed: Failed) -> bool:
+        """The row must say FAILED, or it would be read again."""
+        return failed.state in _FINAL and self._layout.has("status")
 
     def _failure(self, failed: Failed) -> tuple[Any, ...]:
         event = failed.event
@@ -118,6 +145,14 @@ class Marks:
             id=layout.column("id"),
             pending=layout.pending,
         )
+
+
+def _bound_waits(connection: Connection[tuple[Any, ...]]) -> None:
+    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+
+
+def _postponed(failed: Failed) -> Failed:
+    return replace(failed, state=FailureState.RETRYING, attempts=failed.attempts - 1, delay=_LOCKED_AGAIN)
 
 
 def _row_values(failed: Failed, *, final: bool) -> dict[str, Any]:

@@ -142,4 +142,5 @@ class ReadStatement:
 
 
 def _rfc3339(column: sql.Composable) -> sql.Composed:
-    return sql.SQL("replace(({} AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z'").format(column)
+    """Through jsonb, whose times no DateStyle changes; a time without a zone is the session's, as everywhere."""
+    return sql.SQL("(to_jsonb({}::timestamptz AT TIME ZONE 'UTC') #>> '{{}}') || 'Z'").format(column)

@@ -169,7 +169,7 @@ class PostgresOutboxSource:
             _require_all(cursor.rowcount, settlement.leases)
             left = marks.published(connection, settlement.published, wait=wait)
             marks.forget(connection, settlement.recovered)
-            marks.failed(connection, settlement.failed)
+            marks.failed(connection, settlement.failed, wait=wait)
             return left
 
     def find(self, lease: Lease, event_id: bytes) -> PendingEvent | None:
