@@ -1,0 +1,240 @@
+"""Events that cannot be published: their aggregate waits, all others go on; nobody innocent is blamed."""
+
+import json
+import os
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+
+from support.engines import MakeTopic
+from support.ledger import read_topics
+from support.relay import MakeRelay, Site, add, pending
+from support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(60)
+
+BIG = json.dumps({"pad": "x" * 10_000_000})
+_STATE = "select state from ticketops.outbox_failures where event_id = %s"
+
+
+def _payload(number: int, size: int = 0) -> str:
+    """A payload that compression makes no smaller, so that a broker's limit bites."""
+    return json.dumps({"n": number, "pad": os.urandom(size // 2).hex()})
+
+
+def _read(site: Site, key: str | None = None) -> list[str]:
+    """Event ids in the topics, in order, of one key or of all."""
+    return [r.event_id for r in read_topics(site.brokers, site.topics) if key in (None, r.key)]
+
+
+def _states(site: Site) -> dict[str, str]:
+    return dict(site.rows("select event_id::text, state from ticketops.outbox_failures"))
+
+
+def _row(site: Site, event_id: str) -> tuple[str, int, str]:
+    rows = site.rows("select status, retry_count, last_error from booking.outbox_events where id = %s", event_id)
+    return rows[0]  # type: ignore[return-value]
+
+
+def _in_state(site: Site, event_id: str, state: str) -> Callable[[], bool]:
+    return lambda: _states(site).get(event_id) == state
+
+
+def test_a_message_that_is_too_large_becomes_a_dead_letter(site: Site, make_relay: MakeRelay) -> None:
+    (first, big, after) = add(site, "K-1", '{"n": 1}', BIG, '{"n": 3}')
+    others = [add(site, f"O-{n}", '{"n": 1}', '{"n": 2}') for n in range(20)]
+    relay = make_relay(relay={"max_attempts": 3, "retry_base": 1.0}).start()
+    attempts = "select attempts from ticketops.outbox_failures where event_id = %s"
+    eventually(lambda: site.rows(attempts, big) == [(2,)], 20)
+    assert sorted(_read(site)) == sorted([first, *(i for ids in others for i in ids)])
+    assert _states(site) == {big: "retrying"}
+    eventually(lambda: pending(site) == 0, 20)
+    assert _read(site, "K-1") == [first, after]
+    status, retries, error = _row(site, big)
+    assert (status, retries) == ("FAILED", 5)
+    assert "message.max.bytes" in error
+    assert _states(site) == {big: "dead"}
+    assert relay.metric('ticketops_outbox_failed_total{state="dead"}') == 1
+    assert site.one(attempts, big) == 3
+
+
+def test_a_blocked_aggregate_waits_for_the_operator(site: Site, make_relay: MakeRelay) -> None:
+    (big, second, third) = add(site, "K-1", BIG, '{"n": 2}', '{"n": 3}')
+    (other,) = add(site, "K-2", '{"n": 1}')
+    make_relay(relay={"max_attempts": 2}, outbox={"on_failure": "block"}).start()
+    eventually(_in_state(site, big, "blocked"), 20)
+    eventually(lambda: _read(site) == [other], 10)
+    skipped = site.run("outbox", "skip", big, "--yes")
+    assert skipped.code == 0, skipped.err
+    eventually(lambda: pending(site) == 0, 10)
+    assert _read(site, "K-1") == [second, third]
+    assert _states(site) == {big: "dead"}
+
+
+def test_a_blocked_event_that_was_mended_goes_first(site: Site, make_relay: MakeRelay) -> None:
+    (big, second) = add(site, "K-1", BIG, '{"n": 2}')
+    make_relay(relay={"max_attempts": 1}, outbox={"on_failure": "block"}).start()
+    eventually(_in_state(site, big, "blocked"), 20)
+    site.rows("update booking.outbox_events set payload = '{}' where id = %s", big)
+    retried = site.run("outbox", "retry", big, "--yes")
+    assert retried.code == 0, retried.err
+    eventually(lambda: pending(site) == 0, 10)
+    assert _read(site, "K-1") == [big, second]
+    assert _states(site) == {}
+
+
+def test_a_parked_event_takes_its_successors_with_it(site: Site, make_relay: MakeRelay) -> None:
+    (big, second) = add(site, "K-1", BIG, '{"n": 2}')
+    (other,) = add(site, "K-2", '{"n": 1}')
+    make_relay(relay={"max_attempts": 1}, outbox={"on_failure": "park"}).start()
+    eventually(_in_state(site, second, "parked"), 20)
+    (late,) = add(site, "K-1", '{"n": 3}')
+    eventually(_in_state(site, late, "parked"), 20)
+    eventually(lambda: pending(site) == 0, 10)
+    assert [_row(site, i)[:2] for i in (big, second, late)] == [("FAILED", 5)] * 3
+    assert _read(site) == [other]
+    site.rows("update booking.outbox_events set payload = '{}' where id = %s", big)
+    retried = site.run("outbox", "retry", "--key", "K-1", "--yes")
+    assert retried.code == 0, retried.err
+    eventually(lambda: len(_read(site, "K-1")) == 3, 10)
+    assert _read(site, "K-1") == [big, second, late]
+    assert _states(site) == {}
+
+
+@pytest.fixture
+def small(site: Site, make_topic: MakeTopic) -> Site:
+    """A topic of one partition whose broker refuses what this client would send."""
+    topic = make_topic("small", partitions=1, config={"max.message.bytes": "2000"})
+    return site.with_(outbox={"topics": {"BOOKING": topic}})
+
+
+def test_the_broker_blames_a_batch_and_the_relay_finds_the_one(small: Site, make_relay: MakeRelay) -> None:
+    ledger = {}
+    for n in range(30):
+        ledger[f"O-{n}"] = add(small, f"O-{n}", *(_payload(m, 100) for m in range(10)))
+    (first, poison, after) = add(small, "K-1", _payload(1), _payload(2, 5000), _payload(3))
+    more = {f"P-{n}": add(small, f"P-{n}", *(_payload(m, 100) for m in range(10))) for n in range(10)}
+    relay = make_relay(at=small, relay={"max_attempts": 3, "batch_size": 1000, "lanes": 1}).start()
+    eventually(lambda: pending(small) == 0, 25)
+    assert _states(small) == {poison: "dead"}
+    assert {e["event_id"] for e in relay.said("an event could not be published")} == {poison.replace("-", "")}
+    for key, ids in (ledger | more | {"K-1": [first, after]}).items():
+        assert list(dict.fromkeys(_read(small, key))) == ids
+
+
+def test_several_that_the_broker_refuses_at_once(small: Site, make_relay: MakeRelay) -> None:
+    poisons = {f"K-{n}": add(small, f"K-{n}", _payload(n, 5000), _payload(n)) for n in range(5)}
+    innocents = {f"O-{n}": add(small, f"O-{n}", _payload(1), _payload(2)) for n in range(20)}
+    make_relay(at=small, relay={"max_attempts": 2, "lanes": 1}).start()
+    eventually(lambda: pending(small) == 0, 25)
+    assert _states(small) == {ids[0]: "dead" for ids in poisons.values()}
+    for key, ids in innocents.items():
+        assert list(dict.fromkeys(_read(small, key))) == ids
+    for key, ids in poisons.items():
+        assert list(dict.fromkeys(_read(small, key))) == ids[1:]
+
+
+@pytest.mark.parametrize("batch", [1000, 20])
+def test_successors_wait_while_the_broker_refuses_their_first(small: Site, make_relay: MakeRelay, batch: int) -> None:
+    """A producer that is new to a partition: the broker would take its second request after refusing the first."""
+    (poison, *after) = add(small, "K-1", _payload(0, 5000), *(_payload(n, 300) for n in range(1, 100)))
+    make_relay(
+        at=small, relay={"max_attempts": 1, "batch_size": batch, "lanes": 1}, outbox={"on_failure": "block"}
+    ).start()
+    eventually(_in_state(small, poison, "blocked"), 25)
+    assert _read(small, "K-1") == []
+    small.rows("update booking.outbox_events set payload = '{}' where id = %s", poison)
+    assert small.run("outbox", "retry", poison, "--yes").code == 0
+    eventually(lambda: pending(small) == 0, 10)
+    assert list(dict.fromkeys(_read(small, "K-1"))) == [poison, *after]
+
+
+def test_innocents_keep_their_order_around_what_the_broker_refuses(small: Site, make_relay: MakeRelay) -> None:
+    """Requests that are larger than one message may hold many: the first fails as a whole, the next must not pass."""
+    (poison,) = add(small, "K-1", _payload(1, 5000))
+    ledger: dict[str, list[str]] = {f"O-{n}": [] for n in range(4)}
+    for round_ in range(12):
+        for key in ledger:
+            ledger[key] += add(small, key, _payload(round_, 50))
+    make_relay(
+        at=small,
+        relay={"max_attempts": 2, "lanes": 1, "shards": 1},
+        kafka={"properties": {"batch.num.messages": 4}},
+    ).start()
+    eventually(lambda: pending(small) == 0, 25)
+    assert _states(small) == {poison: "dead"}
+    for key, ids in ledger.items():
+        assert list(dict.fromkeys(_read(small, key))) == ids
+
+
+def test_an_aggregate_type_without_a_topic(site: Site, make_relay: MakeRelay) -> None:
+    (unrouted,) = add(site, "K-1", '{"n": 1}', aggregate_type="OTHER")
+    (good,) = add(site, "K-1", '{"n": 1}')
+    make_relay(relay={"max_attempts": 2}).start()
+    eventually(lambda: pending(site) == 0, 20)
+    assert _states(site) == {unrouted: "dead"}
+    assert "outbox.topics" in _row(site, unrouted)[2]
+    assert _read(site) == [good]
+
+
+def test_a_topic_that_is_unknown_or_that_kafka_refuses(site: Site, make_relay: MakeRelay) -> None:
+    topics = dict(site.settings["outbox"]["topics"])
+    ours = site.with_(outbox={"topics": topics | {"GONE": f"{topics['BOOKING']}-gone", "*": "all-{type}"}})
+    (unknown,) = add(ours, "K-1", '{"n": 1}', aggregate_type="GONE")
+    (refused,) = add(ours, "K-2", '{"n": 1}', aggregate_type="NOT A TOPIC!")
+    (good,) = add(ours, "K-3", '{"n": 1}')
+    relay = make_relay(at=ours, relay={"max_attempts": 2}).start()
+    eventually(lambda: pending(ours) == 0, 20)
+    assert _states(ours) == dict.fromkeys((unknown, refused), "dead")
+    assert _read(site) == [good]
+    assert "all-not a topic!" in _row(ours, refused)[2]
+    assert "-gone" in _row(ours, unknown)[2]
+    assert relay.is_running
+
+
+def test_a_topic_deleted_while_the_relay_runs(
+    site: Site, make_topic: MakeTopic, make_relay: MakeRelay, kafka_admin: AdminClient
+) -> None:
+    doomed = make_topic("doomed")
+    topics = dict(site.settings["outbox"]["topics"])
+    ours = site.with_(outbox={"topics": topics | {"TICKET": doomed}})
+    make_relay(at=ours, relay={"max_attempts": 2, "lanes": 1}).start()
+    add(ours, "T-1", '{"n": 1}', aggregate_type="TICKET")
+    eventually(lambda: pending(ours) == 0, 10)
+    kafka_admin.delete_topics([doomed])[doomed].result(30)
+    (lost,) = add(ours, "T-1", '{"n": 2}', aggregate_type="TICKET")
+    (good,) = add(ours, "K-1", '{"n": 1}')
+    eventually(_in_state(ours, lost, "dead"), 30)
+    eventually(lambda: pending(ours) == 0, 20)
+    assert _read(site) == [good]
+    make_topic("doomed")
+    assert ours.run("outbox", "retry", lost, "--yes").code == 0
+    eventually(lambda: pending(ours) == 0, 30)
+    assert [r.event_id for r in read_topics(ours.brokers, [doomed])] == [lost]
+
+
+def test_a_key_of_a_hundred_characters_that_are_not_ascii(site: Site, make_relay: MakeRelay) -> None:
+    key = "Ü€漢🎟" * 25
+    ids = add(site, key, '{"naïve": "é漢"}', '{"n": 2}')
+    make_relay().start()
+    eventually(lambda: pending(site) == 0, 10)
+    records = read_topics(site.brokers, site.topics)
+    assert [(r.key, r.event_id) for r in records] == [(key, i) for i in ids]
+    assert records[0].value == '{"naïve": "é漢"}'.encode()
+
+
+def test_a_limit_that_was_raised_frees_a_dead_letter(
+    small: Site, make_relay: MakeRelay, kafka_admin: AdminClient
+) -> None:
+    (poison,) = add(small, "K-1", _payload(1, 5000))
+    make_relay(at=small, relay={"max_attempts": 1}).start()
+    eventually(_in_state(small, poison, "dead"), 20)
+    (topic,) = small.topics
+    entry = ConfigEntry("max.message.bytes", "100000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    for future in kafka_admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+    assert small.run("outbox", "retry", poison, "--yes").code == 0
+    eventually(lambda: _read(small) == [poison], 20)
+    assert _states(small) == {}
