@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from ticketops.cli.demo_summary import WIDTH, fields, summary
@@ -130,3 +133,10 @@ def test_the_summary_of_kept_engines_shows_commands_whole() -> None:
     file = "/a/rather/long/path/to/the/folder/of/kept/engines/of/a/demo/with a space/ticketops.toml"
     text = summary(_report(_proof("k1"), file), color=False)
     assert f"export TICKETOPS_CONFIG='{file}'" in text
+
+
+def test_every_field_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/json.md").read_text(encoding="utf-8")
+    section = page.partition("## `demo`")[2].partition("\n## ")[0]
+    for name in fields(_report(_proof("k1"))):
+        assert re.search(rf"\b{name}\b", section), name

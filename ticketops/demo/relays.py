@@ -31,8 +31,11 @@ class RelayProcess:
         return self.process.identity.is_alive
 
     def kill(self) -> None:
-        """End it with SIGKILL: no handler, no goodbye."""
+        """End it with SIGKILL: no handler, no goodbye. Returns when it is gone."""
+        members = guard.family(self.process.identity.pid)
         os.kill(self.process.identity.pid, signal.SIGKILL)
+        if not guard.wait_gone(members, _STOP_SECONDS):
+            raise BackendError(f"{self.name} is still there after SIGKILL")
 
     def stop(self) -> None:
         """End it with SIGTERM: it finishes what is in flight and hands its shards over; idempotent."""

@@ -68,7 +68,7 @@ class Report:
     killed: str
     """The relay that was killed."""
     killed_inflight: int
-    """Events that it had in flight when it was chosen."""
+    """Events that it had begun to send and not settled."""
     takeover_seconds: float
     """From the kill until all its shards had a living owner."""
     lease_seconds: float
@@ -187,10 +187,11 @@ class _Stage:
         self._audience.begin("a sale opens, and relay-1 will be killed in mid-flight")
         self.service.open_sale(_SALE)
         victim = self._relays[0]
-        inflight = self._wait_for_inflight(victim)
+        self._until(lambda: self._inflight(victim) >= _IN_FLIGHT, f"{victim.name} had too little to do", every=0.001)
         victim.kill()
         killed_at = time.monotonic()
         self._relays.remove(victim)
+        inflight = self._inflight(victim)
         self._audience.done(f"{victim.name} killed with SIGKILL, {inflight} events in flight")
         self._audience.begin("relay-2 waits for the lease to run out")
         self._until(self._shared_out, "the killed relay's shards were not taken over")
@@ -239,17 +240,9 @@ class _Stage:
     def _shares(self) -> str:
         return " and ".join(map(str, self._owned()))
 
-    def _wait_for_inflight(self, relay: RelayProcess) -> int:
-        """How many events the relay has in flight, as soon as they are many."""
-        seen = 0
-
-        def is_busy() -> bool:
-            nonlocal seen
-            seen = sum(shard.inflight for shard in self._shards() if shard.owner == relay.name)
-            return seen >= _IN_FLIGHT
-
-        self._until(is_busy, f"{relay.name} had too little in flight", every=0.001)
-        return seen
+    def _inflight(self, relay: RelayProcess) -> int:
+        """Events that the relay has begun to send and not settled, as the database knows."""
+        return sum(shard.inflight for shard in self._shards() if shard.owner == relay.name)
 
     def _shards(self) -> Iterable[ShardStatus]:
         return self._leases.status().shards
