@@ -1,11 +1,12 @@
 """The outboxes that every conformance suite of the relay's ports runs over."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import pytest
 
+from support.engines import Postgres
 from support.outboxes import DEBEZIUM, Box, MemoryBox, PostgresBox, Shape
 from ticketops.options import OutboxColumns, PostgresOptions
 
@@ -23,21 +24,26 @@ SHAPES = {
 MakeBox = Callable[[str | Shape], Box]
 
 
+@pytest.fixture(scope="session")
+def boxes(postgres: Postgres, database_template: str) -> Iterator[PostgresOptions]:
+    """One database for the boxes of all tests: each has a table of its own."""
+    name = f"boxes_{database_template}"
+    postgres.create_database(name, database_template)
+    yield PostgresOptions(url=postgres.url_of(name))
+    postgres.drop_database(name)
+
+
 @pytest.fixture
 def make_box(request: pytest.FixtureRequest) -> Iterator[MakeBox]:
-    boxes: list[Box] = []
+    with ExitStack() as stack:
 
-    def make(shape: str | Shape) -> Box:
-        if shape == "memory":
-            boxes.append(MemoryBox())
-        else:
+        def make(shape: str | Shape) -> Box:
+            if shape == "memory":
+                return MemoryBox()
             found = shape if isinstance(shape, Shape) else SHAPES[shape]
-            boxes.append(PostgresBox(request.getfixturevalue("database"), found))
-        return boxes[-1]
+            return stack.enter_context(closing(PostgresBox(request.getfixturevalue("boxes"), found)))
 
-    yield make
-    for box in boxes:
-        box.close()
+        yield make
 
 
 @pytest.fixture(params=["memory", *SHAPES])
@@ -59,17 +65,21 @@ def plain_box(request: pytest.FixtureRequest, make_box: MakeBox) -> Box:
 
 
 @pytest.fixture
-def pg_box(database: PostgresOptions) -> Iterator[PostgresBox]:
+def pg_box(boxes: PostgresOptions) -> Iterator[PostgresBox]:
     """An outbox in PostgreSQL."""
+    with closing(PostgresBox(boxes)) as box:
+        yield box
+
+
+@pytest.fixture
+def lone_box(database: PostgresOptions) -> Iterator[PostgresBox]:
+    """An outbox in a database of its own."""
     with closing(PostgresBox(database)) as box:
         yield box
 
 
 @pytest.fixture(scope="session")
-def shared_box(database_template: str, postgres: object) -> Iterator[PostgresBox]:
+def shared_box(boxes: PostgresOptions) -> Iterator[PostgresBox]:
     """One outbox in PostgreSQL for property tests, which empty it before every example."""
-    name = f"shared_{database_template}"
-    postgres.create_database(name, database_template)  # type: ignore[attr-defined]
-    with closing(PostgresBox(PostgresOptions(url=postgres.url_of(name)))) as box:  # type: ignore[attr-defined]
+    with closing(PostgresBox(boxes)) as box:
         yield box
-    postgres.drop_database(name)  # type: ignore[attr-defined]

@@ -264,14 +264,15 @@ class PostgresWriter:
 
 
 class PostgresBox:
-    """A Box in a database of its own."""
+    """A Box in PostgreSQL; each has a table, and so a scope, of its own."""
 
     def __init__(self, postgres: PostgresOptions, shape: Shape | None = None, shards: int = 4) -> None:
         self.shards = shards
         self.postgres = postgres
         self.shape = shape or Shape()
-        self.options = OutboxOptions(table="box", columns=self.shape.columns)
-        self.table = f"{postgres.schema}.box"
+        name = f"box_{uuid4().hex[:12]}"
+        self.options = OutboxOptions(table=name, columns=self.shape.columns)
+        self.table = self.scope = f"{postgres.schema}.{name}"
         self.has_seq, self.has_status = self.shape.seq, bool(self.shape.columns.status)
         self._stack = ExitStack()
         self._connection = self._stack.enter_context(psycopg.connect(postgres.url, autocommit=True))
@@ -332,31 +333,38 @@ class PostgresBox:
         self.sql(f"update {self.table} {query} where id = %s", seconds, seconds, UUID(bytes=event_id))
 
     def failures(self) -> dict[bytes, tuple[FailureState, int]]:
-        rows = self.sql("select event_id, state, attempts from ticketops.outbox_failures")
+        rows = self.sql("select event_id, state, attempts from ticketops.outbox_failures where scope = %s", self.scope)
         return {row[0].bytes: (FailureState(row[1]), row[2]) for row in rows}
 
     def make_due(self) -> None:
-        self.sql("update ticketops.outbox_failures set retry_at = clock_timestamp() - interval '1 s'")
+        past = "clock_timestamp() - interval '1 s'"
+        self.sql(f"update ticketops.outbox_failures set retry_at = {past} where scope = %s", self.scope)
 
     def expire(self) -> None:
-        self.sql("update ticketops.leases set expires_at = clock_timestamp() - interval '1 s' where owner is not null")
-        self.sql("update ticketops.relay_members set expires_at = clock_timestamp() - interval '1 s'")
+        past = "expires_at = clock_timestamp() - interval '1 s'"
+        self.sql(
+            f"update ticketops.leases set {past} where owner is not null and split_part(scope, '/', 1) = %s", self.scope
+        )
+        self.sql(f"update ticketops.relay_members set {past} where scope = %s", self.scope)
 
     def batches(self) -> dict[int, tuple[bytes, ...]]:
-        rows = self.sql("select shard, event_ids from ticketops.relay_batches where batch_id is not null")
+        rows = self.sql(
+            "select shard, event_ids from ticketops.relay_batches where batch_id is not null and scope = %s", self.scope
+        )
         return {shard: tuple(i.bytes for i in ids) for shard, ids in rows}
 
     def tell_change(self) -> None:
         self.sql(
             "insert into ticketops.outbox_changes as c values (%s, 1) "
             "on conflict (scope) do update set generation = c.generation + 1",
-            self.table,
+            self.scope,
         )
 
     def empty(self) -> None:
         """Forget everything, as between two examples of a property test."""
-        own = ("leases", "relay_batches", "relay_members", "outbox_failures", "relay_pauses", "outbox_changes")
-        self.sql(f"truncate {self.table}, {', '.join('ticketops.' + name for name in own)}")
+        self.sql(f"delete from {self.table}")
+        for name in ("leases", "relay_batches", "relay_members", "outbox_failures", "relay_pauses", "outbox_changes"):
+            self.sql(f"delete from ticketops.{name} where split_part(scope, '/', 1) = %s", self.scope)
 
     def close(self) -> None:
         self._stack.close()

@@ -64,12 +64,13 @@ class ReadStatement:
 
     def one(self) -> sql.Composed:
         """One pending event by id, held back or not."""
-        return sql.SQL("SELECT {columns} FROM {table} o{join} WHERE {id} = %(id)s AND {pending}").format(
+        conditions = [self._layout.pending, *self._no_dead_letter()]
+        return sql.SQL("SELECT {columns} FROM {table} o{join} WHERE {id} = %(id)s AND {conditions}").format(
             columns=self._columns(None, failures=True),
             table=self._layout.table,
             join=self._join(failures=True),
             id=self._layout.column("id"),
-            pending=self._layout.pending,
+            conditions=sql.SQL(" AND ").join(conditions),
         )
 
     def _columns(self, shard: sql.Composable | None, *, failures: bool) -> sql.Composed:
@@ -108,9 +109,12 @@ class ReadStatement:
             conditions.append(sql.SQL("{} <> ALL(%(exclude)s)").format(layout.column("id")))
         if request.failures:
             conditions.append(self._not_held_back())
-        if not layout.has("status"):
-            conditions.append(sql.SQL("(f.state IS NULL OR f.state NOT IN ('dead', 'parked'))"))
-        return conditions
+        return [*conditions, *self._no_dead_letter()]
+
+    def _no_dead_letter(self) -> list[sql.Composable]:
+        if self._layout.has("status"):
+            return []
+        return [sql.SQL("(f.state IS NULL OR f.state NOT IN ('dead', 'parked'))")]
 
     def _lasting_conditions(self, request: ReadRequest) -> list[sql.Composable]:
         """Those that a row does not grow out of by itself."""
