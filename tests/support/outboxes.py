@@ -101,6 +101,8 @@ class Box(Protocol):
 
     def change(self, event_id: bytes, status: Status, retry_count: int = 0) -> None: ...
 
+    def remove(self, event_id: bytes) -> None: ...
+
     def age(self, event_id: bytes, seconds: float) -> None:
         """Let the event be published, and created, so long ago."""
 
@@ -169,6 +171,9 @@ class MemoryBox:
         row = self.store.rows[event_id]
         row.status, row.retry_count = status, retry_count
         row.published_at = self.clock.at if status is Status.PUBLISHED else None
+
+    def remove(self, event_id: bytes) -> None:
+        del self.store.rows[event_id]
 
     def age(self, event_id: bytes, seconds: float) -> None:
         row, then = self.store.rows[event_id], self.clock.at - timedelta(seconds=seconds)
@@ -324,6 +329,9 @@ class PostgresBox:
     def change(self, event_id: bytes, status: Status, retry_count: int = 0) -> None:
         query = "set status = %s, retry_count = %s, published_at = case when %s = 'PUBLISHED' then now() end"
         self.sql(f"update {self.table} {query} where id = %s", status, retry_count, status, UUID(bytes=event_id))
+
+    def remove(self, event_id: bytes) -> None:
+        self.sql(f"delete from {self.table} where id = %s", UUID(bytes=event_id))
 
     def age(self, event_id: bytes, seconds: float) -> None:
         query = (

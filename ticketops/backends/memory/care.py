@@ -57,7 +57,8 @@ class MemoryOutboxCare:
     def adopt(self, rows: Mapping[UUID, int]) -> int:
         """See ports.OutboxCare."""
         with self._store.lock:
-            same = [row for row in self._failed() if rows.get(UUID(bytes=row.id)) == row.retry_count]
+            free = [row for row in self._failed() if row.id not in self._store.locked]
+            same = [row for row in free if rows.get(UUID(bytes=row.id)) == row.retry_count]
             for row in same:
                 row.status = Status.PENDING
             return len(same)
@@ -69,8 +70,8 @@ class MemoryOutboxCare:
 
     def _park(self, limit: int) -> int:
         parked = {f.aggregate: i for i, f in self._store.failures.items() if f.state is FailureState.PARKED}
-        waiting = [row for row in self._store.pending() if row.aggregate in parked]
-        chosen = [row for row in waiting if row.id not in self._store.failures][:limit]
+        waiting = [row for row in self._store.pending() if row.aggregate in parked and row.id not in self._store.locked]
+        chosen = waiting[:limit]
         for row in chosen:
             error = f"parked behind {UUID(bytes=parked[row.aggregate])}"
             now = self._store.now()
@@ -80,7 +81,8 @@ class MemoryOutboxCare:
 
     def _forget(self) -> int:
         pending = {row.id for row in self._store.pending()}
-        gone = [i for i, f in self._store.failures.items() if f.state in _WAITING and i not in pending]
+        kept = pending | {row.id for row in self._failed()}
+        gone = [i for i, f in self._store.failures.items() if i not in (pending if f.state in _WAITING else kept)]
         for event_id in gone:
             del self._store.failures[event_id]
         return len(gone)

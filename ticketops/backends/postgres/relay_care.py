@@ -24,11 +24,14 @@ _COUNT_TIMEOUT = 4000
 _HELD: LiteralString = """EXISTS (
     SELECT 1 FROM {failures} h WHERE h.scope = %(scope)s AND h.state <> 'dead'
       AND h.aggregate_type = {aggregate_type} AND h.aggregate_id = {aggregate_id})"""
-_PENDING: LiteralString = "SELECT count(*) FROM {table} o WHERE {pending}"
+_NO_DEAD_LETTER: LiteralString = """NOT EXISTS (
+    SELECT 1 FROM {failures} d WHERE d.scope = %(scope)s AND d.event_id = {id} AND d.state IN ('dead', 'parked'))"""
+"""A row that waits, in a table without a status."""
+_PENDING: LiteralString = "SELECT count(*) FROM {table} o WHERE {waiting}"
 _OLDEST: LiteralString = (
     """
 SELECT date_part('epoch', clock_timestamp() - {created_at}) FROM {table} o
-WHERE {pending} AND NOT """
+WHERE {waiting} AND NOT """
     + _HELD
     + " ORDER BY {created_at} LIMIT 1"
 )
@@ -56,6 +59,7 @@ LIMIT %(limit)s
 _ADOPT: LiteralString = """
 UPDATE {table} o SET {set_status} = 'PENDING' FROM unnest(%(ids)s::uuid[], %(counts)s::int[]) AS seen (id, retries)
 WHERE {id} = seen.id AND {retry_count} = seen.retries AND {status} = 'FAILED'
+  AND {id} IN (SELECT {id} FROM {table} o WHERE {id} = ANY(%(ids)s::uuid[]) FOR UPDATE SKIP LOCKED)
 """
 _PARK: LiteralString = """
 INSERT INTO {failures} (scope, event_id, aggregate_type, aggregate_id, state, attempts, error)
@@ -65,17 +69,19 @@ FROM {table} o CROSS JOIN LATERAL (
     WHERE p.scope = %(scope)s AND p.state = 'parked'
       AND p.aggregate_type = {aggregate_type} AND p.aggregate_id = {aggregate_id}
     ORDER BY p.first_failed_at LIMIT 1) p
-WHERE {pending} ORDER BY {order} LIMIT %(limit)s
-ON CONFLICT (scope, event_id) DO NOTHING
+WHERE {pending} AND {unparked} ORDER BY {order} LIMIT %(limit)s
+ON CONFLICT (scope, event_id) DO UPDATE SET state = excluded.state, retry_at = NULL, error = excluded.error
 """
 _PARK_ROWS: LiteralString = """
 UPDATE {table} o SET {set_status} = 'FAILED', {set_retry_count} = %(max)s, {set_last_error} = f.error
 FROM {failures} f
-WHERE f.scope = %(scope)s AND f.state = 'parked' AND {id} = f.event_id AND {pending}
+WHERE f.scope = %(scope)s AND f.state = 'parked' AND {id} = f.event_id AND {id} IN (
+    SELECT {id} FROM {table} o JOIN {failures} p ON p.scope = %(scope)s AND p.state = 'parked' AND p.event_id = {id}
+    WHERE {pending} FOR UPDATE OF o SKIP LOCKED)
 """
 _FORGET: LiteralString = """
-DELETE FROM {failures} f WHERE f.scope = %(scope)s AND f.state IN ('retrying', 'blocked')
-  AND NOT EXISTS (SELECT 1 FROM {table} o WHERE {id} = f.event_id AND {pending})
+DELETE FROM {failures} f WHERE f.scope = %(scope)s AND NOT EXISTS (
+    SELECT 1 FROM {table} o WHERE {id} = f.event_id AND (f.state IN ('dead', 'parked') OR {pending}))
 """
 
 
@@ -194,11 +200,15 @@ class PostgresOutboxCare:
         )
         columns = {name: layout.column(name) for name in names}
         targets = {f"set_{name}": layout.target(name) for name in ("status", "retry_count", "last_error")}
+        failures = layout.own("outbox_failures")
+        no_dead_letter = sql.SQL(_NO_DEAD_LETTER).format(failures=failures, id=columns["id"])
         return sql.SQL(query).format(
             table=layout.table,
-            failures=layout.own("outbox_failures"),
+            failures=failures,
             batches=layout.own("relay_batches"),
             pending=layout.pending,
+            waiting=layout.pending if layout.has("status") else no_dead_letter,
+            unparked=no_dead_letter,
             order=layout.order,
             **columns,
             **targets,
