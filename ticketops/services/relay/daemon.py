@@ -11,7 +11,7 @@ import structlog
 from ticketops.domain.lanes import Routes
 from ticketops.domain.outbox import Backlog
 from ticketops.domain.relay import Identity
-from ticketops.errors import TicketOpsError
+from ticketops.errors import BackendUnavailable, TicketOpsError
 from ticketops.options import OutboxOptions, RelayOptions
 from ticketops.ports import OutboxCare, OutboxSource, Publisher, ShardLeases, Waker
 from ticketops.services.exposition import Health
@@ -31,6 +31,8 @@ _BACKLOG_COST = 20.0
 """Measuring the backlog rests this many times as long as it took."""
 _STUCK = 60.0
 """Seconds in one step after which a part counts as stuck."""
+_START = "start"
+"""The part that waits while the relay cannot start."""
 
 
 def routes_of(outbox: OutboxOptions) -> Routes:
@@ -102,6 +104,15 @@ class RelayDaemon:
 
     def start(self) -> None:
         """Check, join and start every part; raises what makes it impossible, with nothing left running."""
+        try:
+            self._start()
+        except BackendUnavailable as error:
+            self._state.waits(_START, error.backend)
+            self._metrics.backend(error.backend, up=False)
+            raise
+        self._state.waits(_START, None)
+
+    def _start(self) -> None:
         self._check()
         self._lanes = [self._make_lane(number) for number in range(self._options.lanes)]
         leases = self._parts.leases()
