@@ -83,7 +83,7 @@ class Site:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.connect() as connection:
-            cursor = connection.execute(query.encode(), values)
+            cursor = connection.execute(query.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
     def one(self, query: str, *values: Any) -> Any:
