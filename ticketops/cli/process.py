@@ -92,7 +92,7 @@ def configure_logs(options: LogOptions, secrets: Collection[str]) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%SZ", utc=True),
         structlog.processors.format_exc_info,
         redacting_processor(secrets),
         *([] if as_json else [_for_terminal]),
@@ -101,7 +101,10 @@ def configure_logs(options: LogOptions, secrets: Collection[str]) -> None:
         structlog.processors.JSONRenderer()
         if as_json
         else structlog.dev.ConsoleRenderer(
+            0,  # columns that the event is filled up to; the argument's name depends on the version
             colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
+            pad_level=False,
+            sort_keys=False,
             exception_formatter=structlog.dev.plain_traceback,
         )
     )

@@ -9,7 +9,8 @@ import typer
 from ticketops.cli.cells import Show
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
-from ticketops.cli.output import Column, Section
+from ticketops.cli.output import Column, Format, Section
+from ticketops.domain.records import ANY_TYPE
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -134,6 +135,14 @@ _SHARDS = (
     Column("inflight", show=Show.COUNT),
     Column("inflight_seconds", title="SINCE", show=Show.AGE),
 )
+_OWNERS = (
+    Column("owner", keep=True),
+    Column("shards", keep=True),
+    Column("count", show=Show.COUNT),
+    Column("expires_in", title="LEASE", show=Show.AGE),
+    Column("inflight", show=Show.COUNT),
+    Column("inflight_seconds", title="SINCE", show=Show.AGE),
+)
 _PAUSES = (
     Column("scope", keep=True),
     Column("value", keep=True),
@@ -155,7 +164,7 @@ def status(ctx: typer.Context) -> int:
     finally:
         leases.close()
     record = _status_record(found)
-    sections = [Section("relays", _MEMBERS, record["relays"]), Section("shards", _SHARDS, record["shards"])]
+    sections = [Section("relays", _MEMBERS, record["relays"]), _shard_section(inv, record["shards"])]
     if found.pauses:
         sections.append(Section("paused", _PAUSES, record["pauses"]))
     inv.out.report("relay_status", record, sections, name="at")
@@ -164,6 +173,42 @@ def status(ctx: typer.Context) -> int:
         inv.out.note(f"{orphans or 'all'} shards have no live owner; start one with: ticketops relay run")
         return ExitCode.BREACHED
     return ExitCode.DONE
+
+
+def _shard_section(inv: Invocation, shards: list[dict[str, Any]]) -> Section:
+    """One line a shard; on a terminal one line an owner, unless -o wide."""
+    if not inv.out.terminal or inv.out.form is Format.WIDE:
+        return Section("shards", _SHARDS, shards)
+    owners = sorted({_living_owner(shard) for shard in shards})
+    return Section("shards", _OWNERS, [_owned(owner, shards) for owner in owners])
+
+
+def _owned(owner: str, shards: list[dict[str, Any]]) -> dict[str, object]:
+    """The shards of one owner together; of nobody, where `owner` is empty."""
+    mine = [shard for shard in shards if _living_owner(shard) == owner]
+    return {
+        "owner": owner or "(nobody)",
+        "shards": spans([shard["shard"] for shard in mine]),
+        "count": len(mine),
+        "expires_in": min((s["expires_in"] for s in mine if s["expires_in"] is not None), default=None),
+        "inflight": sum(shard["inflight"] for shard in mine),
+        "inflight_seconds": max((s["inflight_seconds"] for s in mine if s["inflight_seconds"]), default=None),
+    }
+
+
+def _living_owner(shard: dict[str, Any]) -> str:
+    return shard["owner"] if shard["owner"] and (shard["expires_in"] or 0.0) > 0 else ""
+
+
+def spans(numbers: list[int]) -> str:
+    """Sorted numbers with neighbors drawn together: 0-3, 5, 7-8."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)
 
 
 def _status_record(found: "RelayStatus") -> dict[str, Any]:
@@ -209,6 +254,7 @@ def pause(
     """Stop publishing, durably, until resumed: everything, or one topic, aggregate type or shard."""
     inv = invocation(ctx)
     scope, value = _scope(inv.config, topic, aggregate_type, shard)
+    _require_known(inv.config, topic, aggregate_type)
     what = f"{scope} {value}".strip()
     change = _open_pauses(inv)
     inv.confirm(
@@ -262,6 +308,15 @@ def _scope(config: "Config", topic: str, aggregate_type: str, shard: int | None)
     if shard is not None and shard >= config.relay.shards:
         raise UsageError(f"there is no shard {shard}", why=f"relay.shards is {config.relay.shards}, counted from 0")
     return chosen[0] if chosen else (PauseScope.ALL, "")
+
+
+def _require_known(config: "Config", topic: str, aggregate_type: str) -> None:
+    """A pause of what is not there would stop nothing, and its author would not know."""
+    topics = config.outbox.topics
+    if aggregate_type and aggregate_type not in topics and ANY_TYPE not in topics:
+        raise UsageError(f"there is no aggregate type {aggregate_type}", hint=f"there are {', '.join(sorted(topics))}")
+    if topic and topic not in topics.values() and not any("{type}" in name for name in topics.values()):
+        raise UsageError(f"no events go to topic {topic}", hint=f"they go to {', '.join(sorted(set(topics.values())))}")
 
 
 def _flags(scope: "PauseScope", value: str) -> str:

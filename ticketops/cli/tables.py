@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ticketops.cli.output import Column
 
 _GAP: Final = "  "
-_NARROWEST: Final = 8
-"""Cells that every column keeps, even where the lines get too long."""
+_NARROW: Final = (8, 5)
+"""Cells that a column is cut to at first, and where that is not enough; then the lines get too long."""
 
 
 def table(columns: Sequence["Column"], rows: Sequence[Sequence[str]], *, color: bool, wide: bool) -> str:
@@ -33,11 +33,12 @@ def _with_headings(columns: Sequence["Column"], rows: Sequence[Sequence[str]]) -
 def _fitted(columns: Sequence["Column"], natural: Sequence[int], room: int) -> list[int]:
     """Take what is too much from the widest column that may be cut, a cell at a time."""
     widths = list(natural)
-    while sum(widths) > room:
-        cuttable = [index for index, column in enumerate(columns) if not column.keep and widths[index] > _NARROWEST]
-        if not cuttable:
-            break
-        widths[max(cuttable, key=lambda index: widths[index])] -= 1
+    for narrowest in _NARROW:
+        while sum(widths) > room:
+            cuttable = [index for index, column in enumerate(columns) if not column.keep and widths[index] > narrowest]
+            if not cuttable:
+                break
+            widths[max(cuttable, key=lambda index: widths[index])] -= 1
     return widths
 
 
