@@ -102,6 +102,8 @@ def test_kept_engines_stay_with_a_file_that_points_to_them(demo: Cli, place: Pat
         assert again.code == 6
         assert "dev down --purge" in again.err
         assert demo("dev", "status", "--dir", folder).code == 0
+        assert demo("dev", "down", "--purge", "--yes", "--dir", folder).code == 0
+        assert not folder.exists()
     finally:
         Background(folder).stop()
 

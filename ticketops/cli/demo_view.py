@@ -14,10 +14,9 @@ from rich.text import Text
 
 from ticketops.cli.progress import show_download
 from ticketops.demo.show import Audience, Counts, thousands
-from ticketops.embedded.jars import no_progress
 
 if TYPE_CHECKING:
-    from ticketops.embedded.jars import Progress
+    from ticketops.embedded.jars import Download, Progress
 
 _BAR_WIDTH: Final = 10
 
@@ -25,7 +24,9 @@ _BAR_WIDTH: Final = 10
 class View(Audience, Protocol):
     """An audience that also sees the engines' first download."""
 
-    download: "Progress"
+    @property
+    def download(self) -> "Progress":
+        """Told of that download."""
 
 
 @contextmanager
@@ -48,9 +49,13 @@ class PlainView:
     """Lines only."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.download: Progress = no_progress
         self._stream = stream
         self._started = time.monotonic()
+
+    def download(self, download: "Download") -> None:
+        """A line when it begins."""
+        if not download.done:
+            self.done(f"downloading Kafka, once: {download.total} files")
 
     def begin(self, what: str) -> None:
         """Say nothing: a line follows when it is over."""

@@ -86,7 +86,10 @@ def down(
     stopped = engines.stop()
     inv.out.note(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
     if purge:
+        from ticketops.demo.ground import remove_files  # noqa: PLC0415 - needs the engines
+
         engines.purge()
+        remove_files(engines.folder)
         inv.out.note(f"deleted the data in {engines.folder}")
 
 

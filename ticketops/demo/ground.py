@@ -109,14 +109,17 @@ def lasting(folder: Path, progress: Progress) -> Iterator[Ground]:
     except BaseException:
         background.stop()
         background.purge()
-        _remove_files(folder)
+        remove_files(folder)
         raise
 
 
-def _remove_files(folder: Path) -> None:
-    """The configuration and the logs; the folder too, where nothing else is in it."""
-    for file in (folder / _FILE, *folder.glob("relay-*.log")):
-        file.unlink(missing_ok=True)
+def remove_files(folder: Path) -> None:
+    """Remove the configuration and the logs of a demo; the folder too, where nothing else is in it."""
+    file = folder / _FILE
+    if not file.exists() or not file.read_text(errors="replace").startswith(_MARK):
+        return
+    for ours in (file, *folder.glob("relay-*.log")):
+        ours.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()
 
