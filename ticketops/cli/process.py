@@ -1,5 +1,6 @@
 """What a daemon is to the system around it: signals, logs, systemd."""
 
+import json
 import logging
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,9 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 class Signals:
     """SIGTERM and SIGINT: the first asks for a graceful stop, the second ends the process at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_json: bool = False) -> None:
+        """`as_json`: what is said of a signal is a line of JSON, as the log is."""
+        self._as_json = as_json
         self.stopping = threading.Event()
         self.received: int | None = None
         """The signal that asked for the stop."""
@@ -37,11 +41,17 @@ class Signals:
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.received is not None:
-            os.write(2, b"second signal: ending at once; what was in flight is sent again by the next relay\n")
+            self._say("second signal: ending at once; what was in flight is sent again by the next relay")
             os._exit(128 + number)
         self.received = number
-        os.write(2, b"stopping: finishing what is in flight; a second signal ends at once\n")
+        self._say("stopping: finishing what is in flight; a second signal ends at once")
         self.stopping.set()
+
+    def _say(self, text: str) -> None:
+        """Past the logging module, whose lock the interrupted thread may hold."""
+        at = datetime.now(UTC).isoformat()
+        line = json.dumps({"event": text, "level": "info", "timestamp": at}) if self._as_json else text
+        os.write(2, f"{line}\n".encode())
 
 
 class Systemd:
@@ -84,11 +94,16 @@ def host(
     systemd.tell("STOPPING=1")
 
 
+def logs_json(options: LogOptions) -> bool:
+    """True where each line of the log is an object of JSON."""
+    return options.format == "json" or (options.format == "auto" and not sys.stderr.isatty())
+
+
 def configure_logs(options: LogOptions, secrets: Collection[str]) -> None:
     """Structlog on stderr; the drivers' own loggers go the same way, and secrets are cut out of everything."""
     import structlog  # noqa: PLC0415 - only daemons log
 
-    as_json = options.format == "json" or (options.format == "auto" and not sys.stderr.isatty())
+    as_json = logs_json(options)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

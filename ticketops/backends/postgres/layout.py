@@ -205,7 +205,8 @@ def _check(layout: Layout, names: dict[str, str], types: dict[str, str]) -> None
 def check_rights(connection: Connection[tuple[Any, ...]], layout: Layout) -> None:
     """DeniedError unless this role can do what the relay does."""
     delete = layout.outbox.on_published == "delete" or not layout.has("status")
-    needed = ["SELECT", "DELETE" if delete else "UPDATE"]
+    cleanup = layout.outbox.retention_days > 0 and not delete
+    needed = ["SELECT", "DELETE" if delete else "UPDATE", *(["DELETE"] if cleanup else [])]
     for right in needed:
         row = connection.execute(
             "SELECT has_table_privilege(format('%%I.%%I', %s::text, %s::text), %s), current_user",
@@ -215,5 +216,6 @@ def check_rights(connection: Connection[tuple[Any, ...]], layout: Layout) -> Non
             raise DeniedError(
                 f"role {row[1]} may not {right} on {layout.scope}",
                 why=f"the relay needs {' and '.join(needed)} on it",
-                hint=f"GRANT {', '.join(needed)} ON {layout.scope} TO {row[1]};",
+                hint=f"GRANT {', '.join(needed)} ON {layout.scope} TO {row[1]};"
+                + (" or set outbox.retention_days = 0" if right == "DELETE" and cleanup else ""),
             )
