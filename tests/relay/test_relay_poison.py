@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -111,7 +111,7 @@ class JavaLikeProcessor:
         self._thread = Thread(target=self._run, daemon=True)
         self.sent = 0
 
-    def __enter__(self) -> "JavaLikeProcessor":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -144,7 +144,7 @@ class JavaLikeProcessor:
 
 
 @pytest.mark.parametrize("skip_locked", [True, False])
-def test_nothing_is_lost_beside_the_java_processor(site: Site, make_relay: MakeRelay, skip_locked: bool) -> None:  # noqa: FBT001 - a parameter
+def test_nothing_is_lost_beside_the_java_processor(site: Site, make_relay: MakeRelay, skip_locked: bool) -> None:
     relay = make_relay(relay={"skip_locked": skip_locked, "batch_size": 50}).start()
     with JavaLikeProcessor(site) as java:
         ids = [i for n in range(400) for i in add(site, f"K-{n % 30}", *(json.dumps({"n": m}) for m in range(5)))]

@@ -1,21 +1,16 @@
 """Databases and brokers that are not there, hang, restart, or take no changes: the relay waits, and says so once."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
 
-from support.cli import Cli
 from support.engines import MakeProxy
 from support.ledger import read_topics
 from support.proxy import TcpProxy
-from support.relay import MakeRelay, RelayProcess, Site, add, make_site, pending
+from support.relay import MakeRelay, RelayProcess, Site, add, pending
 from support.waiting import eventually
-from ticketops.backends.postgres.upgrade import PostgresSchema
-from ticketops.domain.database import UpgradeRequest
 from ticketops.embedded.kafka import KafkaServer
-from ticketops.options import OutboxOptions, PostgresOptions, RelayOptions
 
 pytestmark = pytest.mark.timeout(90)
 
