@@ -45,10 +45,10 @@ def _states(site: Site) -> dict[str, str]:
 def test_a_payload_that_kills_the_process_is_found(site: Site, make_relay: MakeRelay, tmp_path: Path) -> None:
     script = tmp_path / "killer.py"
     script.write_text(_KILLER)
-    before = [add(site, f"O-{n}", '{"n": 1}', '{"n": 2}') for n in range(20)]
+    before = [add(site, f"O-{n}", '{"n": 1}', '{"n": 2}') for n in range(10)]
     (first, killer, after) = add(site, "K-1", '{"n": 1}', '{"n": "killer"}', '{"n": 3}')
-    behind = [add(site, f"P-{n}", '{"n": 1}', '{"n": 2}') for n in range(20)]
-    relay = make_relay(relay={"max_attempts": 2}, launcher=[str(script)])
+    behind = [add(site, f"P-{n}", '{"n": 1}', '{"n": 2}') for n in range(10)]
+    relay = make_relay(relay={"max_attempts": 2, "id": ""}, launcher=[str(script)])
     _restart_until(relay, lambda: pending(site) == 0)
     assert _states(site) == {killer: "dead"}
     error = "select last_error from booking.outbox_events where id = %s"
@@ -97,7 +97,7 @@ def test_failed_rows_of_the_java_processor_are_adopted(site: Site, make_relay: M
     (stale, exhausted) = (*add(site, "J-1", '{"n": 1}'), *add(site, "J-2", '{"n": 1}'))
     site.rows("update booking.outbox_events set status = 'FAILED', retry_count = 2 where id = %s", stale)
     site.rows("update booking.outbox_events set status = 'FAILED', retry_count = 5 where id = %s", exhausted)
-    make_relay(relay={"adopt_failed_after": 1.0}).start()
+    make_relay(relay={"adopt_failed_after": 0.5}).start()
     eventually(lambda: _read(site) == [stale], 20)
     assert site.one("select status from booking.outbox_events where id = %s", exhausted) == "FAILED"
 
@@ -147,7 +147,7 @@ class JavaLikeProcessor:
 def test_nothing_is_lost_beside_the_java_processor(site: Site, make_relay: MakeRelay, skip_locked: bool) -> None:
     relay = make_relay(relay={"skip_locked": skip_locked, "batch_size": 50}).start()
     with JavaLikeProcessor(site) as java:
-        ids = [i for n in range(400) for i in add(site, f"K-{n % 30}", *(json.dumps({"n": m}) for m in range(5)))]
+        ids = [i for n in range(250) for i in add(site, f"K-{n % 30}", *(json.dumps({"n": m}) for m in range(5)))]
         eventually(lambda: pending(site) == 0, 30)
     read = _read(site)
     assert set(read) == set(ids)
