@@ -46,9 +46,8 @@ class Coordinator:
     def step(self) -> float:
         """One round; answers the seconds until the next."""
         membership = self._heartbeat()
-        returned = [lease for assignment in self._assignments for lease in assignment.returned()]
-        self._leaving.difference_update(returned)
         held = frozenset().union(*(assignment.held for assignment in self._assignments))
+        self._leaving &= held
         self._tell_losses(held, membership)
         strays = membership.held - held
         if strays:

@@ -62,6 +62,7 @@ class LaneSetup:
     """Ends the wait for Kafka."""
     poll: Callable[[], float]
     """Seconds to rest when nothing is pending."""
+    clock: Callable[[], float] = time.monotonic
 
 
 class Lane:
@@ -79,7 +80,8 @@ class Lane:
         options = setup.options
         self._batch_size = options.batch_size
         self._retry = RetryPolicy(options.max_attempts, options.retry_base, options.retry_cap)
-        self._reader = Reader(source, setup.routes, options, setup.state)
+        self._clock = setup.clock
+        self._reader = Reader(source, setup.routes, options, setup.state, setup.clock)
         self._careful = Careful()
         self._blamed: list[tuple[Lease, bytes]] = []
         self._ahead: list[PendingEvent] = []
@@ -91,9 +93,9 @@ class Lane:
         self._take_orders()
         try:
             self._finish_old_business()
-            held = self.assignment.held
             batch = self._next_batch()
-            self._empty_for = None if batch.touched else held
+            drained = not (batch.touched or self._unmarked.shard_of)
+            self._empty_for = self.assignment.served if drained else None
             return self._send(batch) if batch.touched else self._setup.poll()
         except LeaseLost:
             self._drop_everything()
@@ -112,7 +114,7 @@ class Lane:
     def _drop_everything(self) -> None:
         """A lease was lost, it is not known which: let go of all; the coordinator shares them out again."""
         self._publisher.abandon()
-        self.assignment.forget(self.assignment.held)
+        self.assignment.forget(self.assignment.served)
         self._ahead, self._unsettled, self._blamed = [], None, []
         self._unmarked = Unmarked({})
         self._careful = Careful()
@@ -142,44 +144,50 @@ class Lane:
             self._settle(self._unsettled)
         while self._blamed:
             self._blame(*self._blamed[0])
-            self._blamed.pop(0)
-        if self._unmarked.shard_of and time.monotonic() >= self._unmarked.due:
+        if self._unmarked.shard_of and self._clock() >= self._unmarked.due:
             self._mark_again()
 
     def _blame(self, lease: Lease, event_id: bytes) -> None:
-        if lease not in self.assignment.held or (event := self._source.find(lease, event_id)) is None:
+        event = self._source.find(lease, event_id) if lease in self.assignment.served else None
+        self._blamed.pop(0)
+        if event is None:
             return
         record = self._routes.record(event)
         failed = self._judged(event, record.topic if record else None, _DIED)
         self._settle(Conclusion(Settlement(frozenset({lease}), (), failed=(failed,))))
 
     def _mark_again(self) -> None:
-        held = {lease.shard: lease for lease in self.assignment.held}
+        held = {lease.shard: lease for lease in self.assignment.served}
         shard_of = {i: shard for i, shard in self._unmarked.shard_of.items() if shard in held}
         leases = frozenset(held[shard] for shard in shard_of.values())
-        self._unmarked.due = time.monotonic() + _UNMARKED_EVERY
+        self._unmarked.due = self._clock() + _UNMARKED_EVERY
         left = self._source.settle(Settlement(leases, tuple(shard_of), patient=False))
         self._unmarked.shard_of = {i: shard_of[i] for i in left}
 
     def _next_batch(self) -> Batch:
-        leases = self._reader.allowed(self.assignment.held)
+        if self._reader.outdated:
+            self._ahead = []
+        leases = self._reader.allowed(self.assignment.served)
         if not leases:
             return Batch()
-        suspect = self._careful.next(frozenset(lease.shard for lease in leases))
-        if suspect is not None:
-            return self._suspect_batch(*suspect)
+        suspects = self._next_suspects(leases)
+        if suspects:
+            return self._compose(suspects)
         events, self._ahead = self._ahead, []
         if not events:
             events = self._reader.read(leases, self._batch_size, tuple(self._unmarked.shard_of))
         return self._compose(events)
 
-    def _suspect_batch(self, shard: int, size: int) -> Batch:
-        (lease,) = (lease for lease in self.assignment.held if lease.shard == shard)
-        events = self._reader.read_alone(lease, min(size, self._batch_size))
-        if not events:
+    def _next_suspects(self, leases: frozenset[Lease]) -> list[PendingEvent]:
+        """A few events of a shard whose owner died; none once every shard is trusted."""
+        lease_of = {lease.shard: lease for lease in leases}
+        while (suspect := self._careful.next(frozenset(lease_of))) is not None:
+            shard, size = suspect
+            events = self._reader.read_alone(lease_of[shard], min(size, self._batch_size))
+            if events:
+                return events
             self._careful.sent(shard, 0)
-            return self._next_batch()
-        return self._compose(events)
+        return []
 
     def _compose(self, events: list[PendingEvent]) -> Batch:
         """Make records; of an aggregate with a failed attempt only the first event goes, and alone."""
@@ -205,34 +213,34 @@ class Lane:
 
     def _send(self, batch: Batch) -> float:
         leases = self._leases_of(batch.touched)
-        self._state.require_lease(time.monotonic())
-        started = time.monotonic()
-        delivery = Delivery()
+        self._state.require_lease(self._clock())
+        started = self._clock()
+        delivery, ahead, taken = Delivery(), [], frozenset[bytes]()
         if batch.events:
             taken = self._source.begin(uuid4(), leases, batch.events)
             if taken:
                 batch = self._compose(without(batch.events, taken))
             self._publisher.start(batch.records)
             if len(batch.events) * 2 >= self._batch_size and not taken:
-                self._ahead = self._read_ahead(batch)
+                ahead = self._read_ahead(batch)
             delivery = self._await(leases, len(batch.events))
         outcome = outcome_of(batch, delivery)
-        self._conclude(leases, outcome, time.monotonic() - started)
+        all_marked = self._conclude(leases, outcome, self._clock() - started)
         self._note_careful(batch)
-        if outcome.held or outcome.refused:
-            self._ahead = []
-        return _AFTER_REFUSAL if delivery.unsent else 0.0
+        if all_marked and not (outcome.held or outcome.refused):
+            self._ahead = ahead
+        return _AFTER_REFUSAL if delivery.unsent or (taken and not batch.events) else 0.0
 
     def _leases_of(self, events: list[PendingEvent]) -> frozenset[Lease]:
         shards = {event.shard for event in events}
-        leases = frozenset(lease for lease in self.assignment.held if lease.shard in shards)
+        leases = frozenset(lease for lease in self.assignment.served if lease.shard in shards)
         if len(leases) != len(shards):
             raise LeaseLost("a shard belongs to another relay now")
         return leases
 
     def _read_ahead(self, batch: Batch) -> list[PendingEvent]:
         """The batch in flight comes first: where the database does not answer now, it is asked again later."""
-        leases = self._reader.allowed(self.assignment.held)
+        leases = self._reader.allowed(self.assignment.served)
         exclude = (*batch.ids, *self._unmarked.shard_of)
         try:
             return self._reader.read(leases, self._batch_size, exclude)
@@ -241,10 +249,10 @@ class Lane:
 
     def _await(self, leases: frozenset[Lease], count: int) -> Delivery:
         """Wait for Kafka as long as the shards are ours: librdkafka retries, in order and without repeats."""
-        started = time.monotonic()
+        started = self._clock()
         slow = False
         while (delivery := self._publisher.finish(_PATIENCE)) is None:
-            now = time.monotonic()
+            now = self._clock()
             self._state.require_lease(now)
             if self.assignment.lost(leases):
                 raise LeaseLost("a shard belongs to another relay now")
@@ -257,10 +265,11 @@ class Lane:
                 self._observer.waiting("Kafka", self._publisher.trouble)
         if slow:
             self._state.waits(self.name, None)
-            self._observer.arrived("Kafka", time.monotonic() - started)
+            self._observer.arrived("Kafka", self._clock() - started)
         return delivery
 
-    def _conclude(self, leases: frozenset[Lease], outcome: Outcome, seconds: float) -> None:
+    def _conclude(self, leases: frozenset[Lease], outcome: Outcome, seconds: float) -> bool:
+        """Write what came of a batch; True where every row could be marked."""
         failed = tuple(self._judged(*refused) for refused in outcome.refused)
         settlement = Settlement(
             leases=leases,
@@ -268,7 +277,7 @@ class Lane:
             recovered=tuple(event.id for event in outcome.published if event.attempts),
             failed=failed,
         )
-        self._settle(Conclusion(settlement, outcome.published, seconds))
+        return self._settle(Conclusion(settlement, outcome.published, seconds))
 
     def _judged(self, event: PendingEvent, topic: str | None, error: str) -> Failed:
         attempt = event.attempts + 1
@@ -278,16 +287,16 @@ class Lane:
         self._state.note_error(error)
         return failed
 
-    def _settle(self, conclusion: Conclusion) -> None:
+    def _settle(self, conclusion: Conclusion) -> bool:
         """Write the end of a batch; kept until the database has taken it, or the shards are lost."""
         self._unsettled = conclusion
         left = self._source.settle(conclusion.settlement)
         self._unsettled = None
         if left:
             self._unmarked.shard_of |= {e.id: e.shard for e in conclusion.published if e.id in left}
-            self._unmarked.due = time.monotonic() + _UNMARKED_EVERY
-            self._ahead = []
+            self._unmarked.due = self._clock() + _UNMARKED_EVERY
         self._tell(conclusion)
+        return not left
 
     def _tell(self, conclusion: Conclusion) -> None:
         failed = conclusion.settlement.failed

@@ -116,11 +116,18 @@ class Reader:
             percentage=self._options.percentage,
         )
 
-    def _look_for_changes(self) -> None:
+    @property
+    def outdated(self) -> bool:
+        """True where an operator has changed rows or pauses since the last read."""
+        return self._latest_changes() != self._changes
+
+    def _latest_changes(self) -> tuple[int, tuple[Pause, ...]]:
         orders = self._state.orders
-        changed = (orders.generation, orders.pauses)
-        if changed != self._changes:
-            self._changes = changed
+        return orders.generation, orders.pauses
+
+    def _look_for_changes(self) -> None:
+        if self.outdated:
+            self._changes = self._latest_changes()
             self._floor = None
 
     def _move_floor(self, request: ReadRequest) -> None:

@@ -34,9 +34,14 @@ class Assignment:
         self._offered: list[Takeover] = []
         self._withdrawn: set[Lease] = set()
         self._lost: set[Lease] = set()
-        self._returned: list[Lease] = []
         self._held: set[Lease] = set()
         self.wake = wake
+
+    @property
+    def served(self) -> frozenset[Lease]:
+        """Leases that the lane works with; what it was offered since it last took note is not among them."""
+        with self._lock:
+            return frozenset(self._held)
 
     @property
     def held(self) -> frozenset[Lease]:
@@ -51,7 +56,7 @@ class Assignment:
         self.wake()
 
     def withdraw(self, lease: Lease) -> None:
-        """Ask for a shard back; it comes through `returned`."""
+        """Ask for a shard back; it is back when it is no longer held."""
         with self._lock:
             self._withdrawn.add(lease)
         self.wake()
@@ -61,12 +66,6 @@ class Assignment:
         with self._lock:
             self._lost.add(lease)
         self.wake()
-
-    def returned(self) -> list[Lease]:
-        """Shards that the lane has let go of since the last call."""
-        with self._lock:
-            returned, self._returned = self._returned, []
-            return returned
 
     def lost(self, leases: frozenset[Lease]) -> bool:
         """True when one of the leases was lost."""
@@ -79,7 +78,6 @@ class Assignment:
             new, self._offered = self._offered, []
             held = self._held | {t.lease for t in new}
             gone = (self._withdrawn | self._lost) & held
-            self._returned.extend(self._withdrawn & held - self._lost)
             self._held = held - gone
             self._withdrawn.clear()
             self._lost.clear()
