@@ -9,10 +9,12 @@ from pathlib import Path
 
 import platformdirs
 import psutil
+import psycopg
 import pytest
 
 from support.cli import Cli
 from support.waiting import eventually
+from ticketops.config import load
 from ticketops.embedded import folders
 from ticketops.embedded.background import Background
 
@@ -85,6 +87,28 @@ def test_interrupted_or_killed_it_leaves_nothing_behind(demo: Cli, place: Path, 
         assert "its engines, relays and data are gone" in said
         assert _left(place) == []
     eventually(lambda: not _left(place), 30)
+
+
+_LOSE = """
+UPDATE booking.outbox_events SET status = 'PUBLISHED'
+WHERE id = (SELECT id FROM booking.outbox_events WHERE status = 'PENDING' ORDER BY seq DESC LIMIT 1)
+"""
+
+
+def test_an_event_that_nobody_publishes_fails_the_proof(demo: Cli, place: Path) -> None:
+    process = demo.start("demo")
+    try:
+        assert process.stderr is not None
+        assert any("while no relay runs" in line for line in process.stderr)
+        (file,) = place.glob("ticketops-engines-*/demo-*/ticketops.toml")
+        with psycopg.connect(load(file=file, environ={}).config.postgres.url) as connection:
+            assert connection.execute(_LOSE).rowcount == 1
+        out, _ = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert "FAILED" in out
+    assert _left(place) == []
 
 
 def test_kept_engines_stay_with_a_file_that_points_to_them(demo: Cli, place: Path) -> None:
