@@ -61,6 +61,7 @@ UPDATE {table} o SET {set_status} = 'PENDING' FROM unnest(%(ids)s::uuid[], %(cou
 WHERE {id} = seen.id AND {retry_count} = seen.retries AND {status} = 'FAILED'
   AND {id} IN (SELECT {id} FROM {table} o WHERE {id} = ANY(%(ids)s::uuid[]) FOR UPDATE SKIP LOCKED)
 """
+# The guard is evaluated once: without it every round would read all that is pending.
 _PARK: LiteralString = """
 INSERT INTO {failures} (scope, event_id, aggregate_type, aggregate_id, state, attempts, error)
 SELECT %(scope)s, {id}, {aggregate_type}, {aggregate_id}, 'parked', 0, 'parked behind ' || p.event_id
@@ -69,7 +70,9 @@ FROM {table} o CROSS JOIN LATERAL (
     WHERE p.scope = %(scope)s AND p.state = 'parked'
       AND p.aggregate_type = {aggregate_type} AND p.aggregate_id = {aggregate_id}
     ORDER BY p.first_failed_at LIMIT 1) p
-WHERE {pending} AND {unparked} ORDER BY {order} LIMIT %(limit)s
+WHERE EXISTS (SELECT 1 FROM {failures} g WHERE g.scope = %(scope)s AND g.state = 'parked')
+  AND {pending} AND {unparked}
+ORDER BY {order} LIMIT %(limit)s
 ON CONFLICT (scope, event_id) DO UPDATE SET state = excluded.state, retry_at = NULL, error = excluded.error
 """
 _PARK_ROWS: LiteralString = """
