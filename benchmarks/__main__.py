@@ -11,13 +11,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol, cast
 
-from benchmarks import report
+from benchmarks import produce, report
 from benchmarks.machine import surroundings
 from benchmarks.report import Report
 from benchmarks.scale import Scale
 from benchmarks.stage import Stage
 
 MODULES = ("mark_rate", "delete_rate", "latency", "old_rows", "memory", "idle")
+_WARM_UP = 400_000
+"""Records that Kafka takes before anything is measured: its code is compiled as it is used."""
 
 
 class Benchmark(Protocol):
@@ -42,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stage = Stage(Path(folder))
         try:
             stage.start()
+            produce.rate(stage.kafka.address, Scale(options.quick).of(_WARM_UP, _WARM_UP // 8), batch=1000)
             surrounding = surroundings(quick=options.quick, engines=stage.describe())
             print(_heading(surrounding))
             for name in names:

@@ -27,7 +27,6 @@ def run(stage: Stage, scale: Scale) -> Report:
     database.run(tables.LEAN)
     database.upgrade("--add-seq", "--add-index")
     count = scale.of(300_000, 40_000)
-    relay_rate(database, count // 3)
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(scale.rounds):
         found[RELAY].append(relay_rate(database, count))
@@ -35,7 +34,7 @@ def run(stage: Stage, scale: Scale) -> Report:
         found[ALONE].append(claims.rate(database, _BATCH))
         tables.fill_lean(database, count)
         found[LANES].append(claims.rate(database, _BATCH, connections=_LANES))
-        found[PRODUCE].append(produce.rate(database, count))
+        found[PRODUCE].append(produce.rate(database.brokers, count))
     stage.drop(database)
     return _report(found, count)
 

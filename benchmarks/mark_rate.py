@@ -28,17 +28,11 @@ def run(stage: Stage, scale: Scale) -> Report:
     database.run(tables.SEED)
     database.upgrade()
     count = scale.of(150_000, 30_000)
-    _warm_up(database, count // 2)
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(scale.rounds):
         _round(database, count, found, scale.of(5, 2))
     stage.drop(database)
     return _report(found, count)
-
-
-def _warm_up(database: Database, count: int) -> None:
-    """Kafka's first records are compiled, not measured."""
-    relay_rate(database, count)
 
 
 def _round(database: Database, count: int, found: dict[str, list[float]], seconds: float) -> None:

@@ -54,7 +54,7 @@ SELECT CASE WHEN n %% 10 < 7 THEN 'BOOKING' WHEN n %% 10 < 9 THEN 'PAYMENT' ELSE
                         || md5((n + 4)::text) || md5((n + 5)::text) || md5((n + 6)::text) || md5((n + 7)::text)
                         || repeat('x', 100), %(note)s - length((n * 7919 %% 20000)::text))) AS payload,
        now() + n * interval '1 microsecond' AS created_at
-FROM generate_series(1, %(count)s) AS n
+FROM generate_series(1::bigint, %(count)s) AS n
 """
 _CHECKPOINT = "CHECKPOINT"
 """Before rows are written, not after: the pages that a measurement changes are in the log in full by then,
