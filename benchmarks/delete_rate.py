@@ -11,7 +11,7 @@ from benchmarks.stage import Database, Stage
 
 NAME = "delete-rate"
 TITLE = 'events/s, lean table, 350-byte payloads, on_published = "delete"'
-SECONDS = 240
+SECONDS = 300
 _LANES = 2
 _BATCH = claims.batch_of(claims.CLAIM_ANY, claims.DELETE, 1000)
 
@@ -27,6 +27,7 @@ def run(stage: Stage, scale: Scale) -> Report:
     database.run(tables.LEAN)
     database.upgrade("--add-seq", "--add-index")
     count = scale.of(300_000, 40_000)
+    relay_rate(database, count // 2)  # Kafka compiles what this pattern of requests needs
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(scale.rounds):
         found[RELAY].append(relay_rate(database, count))

@@ -11,7 +11,7 @@ from benchmarks.stage import Database, Stage
 
 NAME = "mark-rate"
 TITLE = "events/s, outbox_events with its three indexes, 350-byte payloads, on_published = mark"
-SECONDS = 240
+SECONDS = 300
 _LANES = 2
 _BATCH = claims.batch_of(claims.CLAIM_PENDING, claims.MARK, 1000)
 
@@ -28,6 +28,7 @@ def run(stage: Stage, scale: Scale) -> Report:
     database.run(tables.SEED)
     database.upgrade()
     count = scale.of(150_000, 30_000)
+    relay_rate(database, count // 2)  # Kafka compiles what this pattern of requests needs
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(scale.rounds):
         _round(database, count, found, scale.of(5, 2))

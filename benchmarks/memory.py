@@ -15,7 +15,7 @@ from benchmarks.stage import Database, Stage
 
 NAME = "memory"
 TITLE = "MB resident while `relay run --drain` empties a backlog"
-SECONDS = 240
+SECONDS = 300
 _MB = 2**20
 _EVERY = 0.25
 _DRIVERS = """
