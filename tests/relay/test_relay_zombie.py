@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(60)]
 _HANGING = """
 import os, signal, sys
 from ticketops.backends.kafka.publisher import KafkaPublisher
+from ticketops.backends.postgres.relay_marks import Marks
 from ticketops.backends.postgres.relay_source import PostgresOutboxSource
 from ticketops.cli.main import main
 
@@ -24,12 +25,12 @@ def hanging(owner, name, before):
     genuine = getattr(owner, name)
     hung = []
 
-    def method(self, *arguments):
+    def method(self, *arguments, **named):
         events = arguments[0] if name == "start" else ()
         if before and not hung and (name != "start" or len(events) > 1):
             hung.append(True)
             hang()
-        answer = genuine(self, *arguments)
+        answer = genuine(self, *arguments, **named)
         if not before and not hung and len(events) > 1:
             hung.append(True)
             hang()
@@ -44,23 +45,31 @@ elif where == "while it sends":
     hanging(KafkaPublisher, "start", before=False)
 elif where == "before it marks":
     hanging(PostgresOutboxSource, "settle", before=True)
+elif where == "in a transaction":
+    hanging(Marks, "published", before=True)
 sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("where", ["before it sends", "while it sends", "before it marks"])
+_FOUND_OUT = dict.fromkeys(
+    ("before it sends", "while it sends", "before it marks"), "a shard belongs to another relay now"
+) | {"in a transaction": "PostgreSQL is unreachable"}
+
+
+@pytest.mark.parametrize("where", ["before it sends", "while it sends", "before it marks", "in a transaction"])
 def test_a_zombie_reorders_and_loses_nothing(site: Site, make_relay: MakeRelay, tmp_path: Path, where: str) -> None:
     script = tmp_path / "hanging.py"
     script.write_text(_HANGING)
     ledger = {f"K-{n}": add(site, f"K-{n}", *('{"n": 1}' for _ in range(10))) for n in range(20)}
-    zombie = make_relay("zombie", launcher=[str(script)], env={"HANGS": where}).start(ready=False)
+    prompt = {"answer_timeout": 2.0}
+    zombie = make_relay("zombie", launcher=[str(script)], env={"HANGS": where}, postgres=prompt).start(ready=False)
     eventually(lambda: _is_stopped(zombie.pid), 20)
-    heir = make_relay("heir").start()
+    heir = make_relay("heir", postgres=prompt).start()
     for key, ids in ledger.items():
         ids.extend(add(site, key, *('{"n": 2}' for _ in range(5))))
     eventually(lambda: pending(site) == 0, 20)
     zombie.resume()
-    zombie.wait_for("a shard belongs to another relay now")
+    zombie.wait_for(_FOUND_OUT[where])
     for key, ids in ledger.items():
         ids.extend(add(site, key, *('{"n": 3}' for _ in range(5))))
     eventually(lambda: pending(site) == 0, 20)

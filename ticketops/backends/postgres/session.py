@@ -36,6 +36,7 @@ _UNAVAILABLE = {
     "57P02": "it crashed",
     "57P03": "it is starting up",
     "57P05": "it closed an idle session",
+    "25P03": "it closed a session that hung in a transaction",
     "57014": "the statement was cancelled",
     "25006": "it is read-only; a standby, or a failover under way",
 }
@@ -144,6 +145,8 @@ class Session:
         self._options = options
         self._application = application
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        idle = math.ceil(options.answer_timeout * 1000)
+        self._settings = f"SET LOCAL idle_in_transaction_session_timeout = {idle}"
 
     @contextmanager
     def use(self) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
@@ -160,10 +163,13 @@ class Session:
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
-        """A transaction; with `durable` false its commit does not wait for the disk."""
+        """A transaction; with `durable` false its commit does not wait for the disk.
+
+        The server ends it where this process hangs in it: its locks would keep the shards from other relays.
+        """
+        settings = self._settings if durable else f"{self._settings}; SET LOCAL synchronous_commit TO off"
         with self.use() as connection, connection.transaction():
-            if not durable:
-                connection.execute("SET LOCAL synchronous_commit TO off")
+            connection.execute(settings.encode())
             yield connection
 
     def close(self) -> None:
