@@ -351,3 +351,103 @@ def test_a_recovered_event_leaves_no_trace() -> None:
     assert one.sent == ids
     assert one.store.failures == {}
     assert [UUID(bytes=i) for i in one.store.rows] == [UUID(bytes=i) for i in ids]
+
+
+def test_a_retried_event_goes_alone() -> None:
+    one = world(batch_size=10)
+    relay = started(one)
+    bad = event("A", payload={"n": 0})
+    ids = write(one, bad, event("A", payload={"n": 1}), event("B", payload={"n": 2}))
+    refuse(one, bad)
+    relay.send()
+    refuse(one)
+    one.clock.advance(3)
+    relay.send()
+    assert set(one.sent) == {ids[0], ids[2]}
+    relay.send()
+    assert set(one.sent) == set(ids)
+
+
+def test_a_failed_event_is_not_sent_again_before_its_time() -> None:
+    one = world()
+    relay = started(one)
+    bad = event("A")
+    write(one, bad)
+    asked: list[OutgoingRecord] = []
+
+    def verdict(record: OutgoingRecord) -> DeliveryError | None:
+        asked.append(record)
+        return REFUSED
+
+    one.kafka.verdict = verdict
+    for _ in range(5):
+        relay.send()
+    assert len(asked) == 1
+    one.clock.advance(1)
+    relay.send()
+    assert len(asked) == 2
+
+
+def test_what_was_read_ahead_of_a_shard_given_back_is_dropped() -> None:
+    one = world(shards=2)
+    relay = started(one)
+    write(one, *(event(key_of(one, 1), payload={"n": n}) for n in range(6)))
+    relay.send()
+    other = StepRelay(one, "relay-2")
+    relay.coordinate()
+    assert relay.send() == ""
+    relay.coordinate()
+    other.settle_down()
+    relay.settle_down()
+    assert len(one.sent) == 6
+    assert relay.state.published + other.state.published == 6
+    assert relay.state.published < 3
+
+
+def test_what_is_in_flight_is_abandoned_with_the_lease() -> None:
+    one = world()
+    relay = started(one)
+    write(one, event("A"))
+
+    def lose() -> None:
+        relay.lanes[0].assignment.lose(Lease(0, 1))
+
+    relay.faults.during, relay.faults.silent = lose, True
+    assert relay.send() == "LeaseLost"
+    assert one.clock.monotonic() - World().clock.monotonic() < 1
+    assert [len(batch) for batch in one.late] == [1]
+
+
+def test_a_relay_that_stops_gives_up_what_kafka_does_not_take() -> None:
+    one = world()
+    relay = started(one)
+    (event_id,) = write(one, event("A"))
+    relay.faults.silent = relay.giving_up = True
+    assert relay.lanes[0].step() > 0
+    assert one.store.in_flight() == frozenset()
+    assert one.store.failures == {}
+    relay.faults.silent = relay.giving_up = False
+    relay.settle_down()
+    assert one.sent == [event_id]
+
+
+def test_a_wait_for_kafka_is_told_once_and_ends() -> None:
+    one = world(lease_seconds=30.0)
+    relay = started(one)
+    write(one, event("A"))
+    waits = []
+
+    def look() -> None:
+        waits.append(relay.state.waiting_for)
+        if one.clock.monotonic() - began > 8:
+            relay.faults.silent = False
+        else:
+            relay.faults.during = look
+
+    began = one.clock.monotonic()
+    relay.faults.during, relay.faults.silent = look, True
+    relay.send()
+    assert waits[0] == ""
+    assert waits[-1] == "Kafka"
+    assert relay.state.waiting_for == ""
+    assert relay.state.published == 1

@@ -166,7 +166,7 @@ class World:
 
     options: RelayOptions = field(
         default_factory=lambda: RelayOptions(
-            shards=4, lanes=2, batch_size=3, lease_seconds=TTL, max_attempts=3, retry_cap=2.0
+            shards=2, lanes=1, batch_size=2, lease_seconds=TTL, max_attempts=3, retry_cap=2.0
         )
     )
     policy: FailurePolicy = FailurePolicy.DEAD_LETTER
@@ -200,6 +200,7 @@ class StepRelay:
     def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.faults = Faults()
+        self.giving_up = False
         self.identity = relay(name)
         self.state = RelayState(world.clock)
         self.meter = Tally()
@@ -209,7 +210,7 @@ class StepRelay:
             options=world.options,
             state=self.state,
             observer=Observer(self.meter, world.clock.monotonic),
-            gives_up=lambda: False,
+            gives_up=lambda: self.giving_up,
             poll=lambda: 0.1,
             clock=world.clock.monotonic,
         )
