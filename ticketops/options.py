@@ -135,7 +135,7 @@ class RelayOptions:
     """Parts that aggregates are hashed into and relays share out; the same in every relay of one outbox."""
     lanes: Annotated[int, Meta(ge=1, le=16)] = 2
     """Shard groups that one relay works on at the same time, each with a database connection and a producer."""
-    batch_size: Annotated[int, Meta(ge=1, le=50_000)] = 1000
+    batch_size: Annotated[int, Meta(ge=1, le=50_000)] = 2000
     """Most events in one batch of a lane."""
     batch_bytes: Annotated[int, Meta(ge=1024)] = 16_000_000
     """Payload bytes after which a batch is cut; bounds memory."""

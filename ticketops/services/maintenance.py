@@ -15,6 +15,8 @@ _ROUND = 2.0
 """Seconds between rounds, and the longest that one of them deletes; most find nothing to do."""
 _ROWS = 1000
 """Rows changed in one statement."""
+_LOOK_COST = 100.0
+"""Looking for FAILED rows reads the whole table: it rests at least this many times as long as it took."""
 _DAY = 86_400.0
 _TASK = "maintenance"
 
@@ -75,8 +77,10 @@ class Maintenance:
         """Rows that are FAILED with the same retry_count at two looks are retried by nobody."""
         if self._clock() < self._adopt_due:
             return 0
-        self._adopt_due = self._clock() + self._relay.adopt_failed_after
+        started = self._clock()
         seen = self._care.failed(self._relay.max_attempts, _ROWS)
+        took = self._clock() - started
+        self._adopt_due = started + max(self._relay.adopt_failed_after, took * _LOOK_COST)
         stale = {i: count for i, count in seen.items() if self._stale.get(i) == count}
         self._stale = {i: count for i, count in seen.items() if i not in stale}
         return self._care.adopt(stale)

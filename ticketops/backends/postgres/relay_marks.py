@@ -34,6 +34,7 @@ class Marks:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._mark = self._change(sql.SQL("{} = ANY(%s)").format(layout.column("id"))).as_bytes(None)
 
     def published(
         self, connection: Connection[tuple[Any, ...]], ids: Sequence[bytes], *, wait: bool
@@ -44,7 +45,7 @@ class Marks:
         array = UuidArray.of(ids)
         if wait:
             _bound_waits(connection)
-            connection.execute(self._change(sql.SQL("{} = ANY(%s)").format(self._layout.column("id"))), (array,))
+            connection.execute(self._mark, (array,))
             return frozenset()
         connection.execute(self._change(self._unlocked()), (array,))
         left = sql.SQL("SELECT uuid_send({id}) FROM {table} o WHERE {id} = ANY(%s) AND {pending}").format(

@@ -37,9 +37,25 @@ class ReadStatement:
     def __init__(self, layout: Layout, shards: int) -> None:
         self._layout = layout
         self._shards = shards
+        self._composed: dict[tuple[bool, ...], bytes] = {}
+        """The reads composed so far, by which of their conditions apply."""
 
-    def pending(self, request: ReadRequest) -> sql.Composed:
+    def pending(self, request: ReadRequest) -> bytes:
         """The next pending events in order, within the request's shards."""
+        shape = (
+            request.floor is None,
+            bool(request.exclude),
+            bool(request.only_types),
+            bool(request.paused_types),
+            request.percentage < 100,  # noqa: PLR2004 - percent
+            request.failures,
+            len(request.leases) == self._shards,
+        )
+        if shape not in self._composed:
+            self._composed[shape] = self._compose(request).as_bytes(None)
+        return self._composed[shape]
+
+    def _compose(self, request: ReadRequest) -> sql.Composed:
         by_shard = self._layout.has_index
         conditions = [*self._conditions(request), *([] if by_shard else self._shard_filter(request))]
         return (_BY_SHARD if by_shard else _BY_ORDER).format(

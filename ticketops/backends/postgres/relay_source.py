@@ -43,6 +43,19 @@ WHERE b.scope = %s AND b.shard = mine.shard AND b.owner_epoch = mine.epoch
 """
 
 
+class _Known:
+    """What is composed, once, from the table as it was found."""
+
+    def __init__(self, layout: Layout, shards: int) -> None:
+        batches = layout.own("relay_batches")
+        self.layout = layout
+        self.reads = ReadStatement(layout, shards)
+        self.marks = Marks(layout)
+        self.floor = Floor(layout)
+        self.begin = sql.SQL(_BEGIN).format(batches=batches).as_bytes(None)
+        self.clear = sql.SQL(_CLEAR).format(batches=batches).as_bytes(None)
+
+
 class PostgresOutboxSource:
     """Implements ports.OutboxSource; one instance for one thread."""
 
@@ -58,27 +71,22 @@ class PostgresOutboxSource:
         self._options = (postgres, outbox, shards)
         self._skip_locked = skip_locked
         self._session = Session(postgres, application)
-        self._known: tuple[Layout, ReadStatement, Marks, Floor] | None = None
+        self._found: _Known | None = None
         self._inspect_due = 0.0
         self._seen = 0
 
     def check(self) -> None:
         """See ports.OutboxSource."""
-        self._known = None
-        layout = self._layout
+        self._found = None
+        layout = self._known.layout
         with self._session.use() as connection:
             layouts.check_rights(connection, layout)
 
     @property
-    def _layout(self) -> Layout:
-        return self._parts()[0]
-
-    def _parts(self) -> tuple[Layout, ReadStatement, Marks, Floor]:
-        """What is composed from the table as it was found."""
-        if self._known is None:
-            layout = self._inspect()
-            self._known = layout, ReadStatement(layout, self._options[2]), Marks(layout), Floor(layout)
-        return self._known
+    def _known(self) -> _Known:
+        if self._found is None:
+            self._found = _Known(self._inspect(), self._options[2])
+        return self._found
 
     def _inspect(self) -> Layout:
         self._inspect_due = time.monotonic() + _INSPECT_EVERY
@@ -87,19 +95,19 @@ class PostgresOutboxSource:
 
     def _look_again(self) -> None:
         """Take note of a seq, an index or a trigger that was added while the relay runs."""
-        if self._known is not None and time.monotonic() >= self._inspect_due and self._inspect() != self._known[0]:
-            self._known = None
+        found = self._found
+        if found is not None and time.monotonic() >= self._inspect_due and self._inspect() != found.layout:
+            self._found = None
 
     def read(self, request: ReadRequest) -> list[PendingEvent]:
         """See ports.OutboxSource."""
         self._look_again()
-        _, statement, _, _ = self._parts()
+        known = self._known
         events: list[PendingEvent] = []
         room = request.max_bytes
         with self._session.use() as connection, connection.cursor(binary=True) as cursor:
             register(cursor)
-            values = self._values(request)
-            for row in cursor.stream(statement.pending(request), values, size=_FETCH):
+            for row in cursor.stream(known.reads.pending(request), self._values(request), size=_FETCH):
                 event = PendingEvent._make(row)
                 events.append(event)
                 room -= len(event.payload or b"")
@@ -110,7 +118,7 @@ class PostgresOutboxSource:
 
     def _values(self, request: ReadRequest) -> dict[str, Any]:
         return {
-            "scope": self._layout.scope,
+            "scope": self._known.layout.scope,
             "shards": [lease.shard for lease in request.leases],
             "limit": request.limit,
             "per_shard": request.per_shard,
@@ -123,7 +131,7 @@ class PostgresOutboxSource:
 
     def begin(self, batch_id: UUID, leases: frozenset[Lease], events: Sequence[PendingEvent]) -> frozenset[bytes]:
         """See ports.OutboxSource."""
-        layout = self._layout
+        known = self._known
         ids, lows, highs, owned = _by_shard(leases, events)
         with self._session.transaction(durable=False) as connection:
             register(connection)
@@ -134,15 +142,15 @@ class PostgresOutboxSource:
                 "epochs": [lease.epoch for lease in owned],
                 "lows": lows,
                 "highs": highs,
-                "scope": layout.scope,
+                "scope": known.layout.scope,
             }
-            cursor = connection.execute(sql.SQL(_BEGIN).format(batches=layout.own("relay_batches")), values)
+            cursor = connection.execute(known.begin, values)
             _require_all(cursor.rowcount, owned)
             return self._taken(connection, ids) if self._skip_locked else frozenset()
 
     def _taken(self, connection: Connection[tuple[Any, ...]], ids: Sequence[bytes]) -> frozenset[bytes]:
         """Ids that another processor holds locked, or that are no longer pending."""
-        layout = self._layout
+        layout = self._known.layout
         query = sql.SQL(
             "SELECT uuid_send({id}) FROM {table} o WHERE {id} = ANY(%s) AND {pending} FOR UPDATE SKIP LOCKED"
         )
@@ -158,41 +166,39 @@ class PostgresOutboxSource:
             return self._settle(settlement, wait=False)
 
     def _settle(self, settlement: Settlement, *, wait: bool) -> frozenset[bytes]:
-        layout, _, marks, _ = self._parts()
+        known = self._known
         with self._session.transaction(durable=False) as connection:
             register(connection)
             shards = [lease.shard for lease in settlement.leases]
             epochs = [lease.epoch for lease in settlement.leases]
-            cursor = connection.execute(
-                sql.SQL(_CLEAR).format(batches=layout.own("relay_batches")), (shards, epochs, layout.scope)
-            )
+            cursor = connection.execute(known.clear, (shards, epochs, known.layout.scope))
             _require_all(cursor.rowcount, settlement.leases)
-            left = marks.published(connection, settlement.published, wait=wait)
-            marks.forget(connection, settlement.recovered)
-            marks.failed(connection, settlement.failed, wait=wait)
+            left = known.marks.published(connection, settlement.published, wait=wait)
+            known.marks.forget(connection, settlement.recovered)
+            known.marks.failed(connection, settlement.failed, wait=wait)
             return left
 
     def find(self, lease: Lease, event_id: bytes) -> PendingEvent | None:
         """See ports.OutboxSource."""
-        layout, statement, _, _ = self._parts()
+        known = self._known
         with self._session.use() as connection, connection.cursor(binary=True) as cursor:
-            cursor.execute(statement.one(), {"id": UUID(bytes=event_id), "scope": layout.scope})
+            cursor.execute(known.reads.one(), {"id": UUID(bytes=event_id), "scope": known.layout.scope})
             row = cursor.fetchone()
         event = PendingEvent._make(row) if row else None
         return event if event is not None and event.shard == lease.shard else None
 
     def advance_floor(self, request: ReadRequest) -> int | None:
         """See ports.OutboxSource."""
-        layout, statement, _, moving = self._parts()
-        if not layout.has("seq"):
+        known = self._known
+        if not known.layout.has("seq"):
             return None
         with self._session.use() as connection:
 
             def oldest() -> int | None:
-                row = connection.execute(statement.oldest(request), self._values(request)).fetchone()
+                row = connection.execute(known.reads.oldest(request), self._values(request)).fetchone()
                 return row[0] if row else None
 
-            return moving.advance(connection, self._seen, request.floor, oldest)
+            return known.floor.advance(connection, self._seen, request.floor, oldest)
 
     def close(self) -> None:
         """See ports.OutboxSource."""
