@@ -115,7 +115,7 @@ def test_a_clock_that_jumps_changes_nothing(site: Site, make_relay: MakeRelay, t
     writer = Writer(site.url)
     writer.prepare()
     chaos = Chaos(site, writer, relays)
-    chaos.run([lambda: chaos.write(300)], 5)
+    chaos.run([lambda: chaos.write(300)], 3)
     verdict = chaos.verdict(lambda: pending(site))
     assert verdict.kept, verdict
     assert verdict.repeats == 0
