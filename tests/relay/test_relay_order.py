@@ -9,8 +9,9 @@ import pytest
 from support.chaos import Chaos
 from support.cli import Cli
 from support.engines import MakeProxy
-from support.ledger import Verdict
+from support.ledger import Verdict, read_topics
 from support.relay import MakeRelay, Site, make_site, pending
+from support.waiting import eventually
 from support.writer import Table, Writer
 from ticketops.backends.postgres.upgrade import PostgresSchema
 from ticketops.domain.database import UpgradeRequest
@@ -104,6 +105,16 @@ def test_two_relays_on_a_table_as_debezium_has_it(debezium: Site, make_relay: Ma
     chaos = Chaos(debezium, _writer(debezium, DEBEZIUM), [make_relay("a", at=debezium), make_relay("b", at=debezium)])
     chaos.run([chaos.kill, chaos.make_zombie, chaos.replace], 6)
     _check(chaos.verdict(lambda: int(debezium.one("select count(*) from booking.outbox"))), record_property)
+
+
+def test_a_null_payload_as_debezium_has_it(debezium: Site, make_relay: MakeRelay) -> None:
+    insert = "insert into booking.outbox (aggregatetype, aggregateid, type, payload) values ('BOOKING', %s, 'T', %s)"
+    for key, payload in (("K-1", None), ("K-1", "{}"), ("K-2", "{}")):
+        debezium.rows(insert, key, payload)
+    make_relay(at=debezium, relay={"max_attempts": 2}).start()
+    eventually(lambda: debezium.rows("select aggregateid, payload from booking.outbox") == [("K-1", None)], 20)
+    eventually(lambda: debezium.rows("select state from ticketops.outbox_failures") == [("dead",)], 10)
+    assert sorted(r.key for r in read_topics(debezium.brokers, debezium.topics)) == ["K-1", "K-2"]
 
 
 def test_engines_that_hang_crash_and_restart(

@@ -34,6 +34,24 @@ sys.exit(main())
 """
 
 
+_STUBBORN = """
+import pathlib, sys
+from ticketops.backends.kafka.publisher import KafkaPublisher
+from ticketops.cli.main import main
+from ticketops.domain.relay import Delivery
+
+genuine, go_on = KafkaPublisher._delivery, pathlib.Path("go-on")
+
+def delivery(self, sent):
+    if go_on.exists():
+        return genuine(self, sent)
+    return Delivery(unsent=frozenset(range(len(sent.records))), reason="Broker: no, for a reason of its own")
+
+KafkaPublisher._delivery = delivery
+sys.exit(main())
+"""
+
+
 def _read(site: Site, key: str | None = None) -> list[str]:
     return [r.event_id for r in read_topics(site.brokers, site.topics) if key in (None, r.key)]
 
@@ -163,3 +181,21 @@ def test_a_null_payload_is_a_dead_letter(site: Site, make_relay: MakeRelay) -> N
     eventually(lambda: pending(site) == 0, 20)
     assert _states(site) == {null: "dead"}
     assert _read(site) == [after]
+
+
+def test_a_broker_that_answers_and_takes_nothing_is_named_once(
+    site: Site, make_relay: MakeRelay, tmp_path: Path
+) -> None:
+    script = tmp_path / "stubborn.py"
+    script.write_text(_STUBBORN)
+    relay = make_relay(launcher=[str(script)]).start()
+    (event,) = add(site, "K-1", '{"n": 1}')
+    said = relay.wait_for("waiting", backend="Kafka")
+    assert said["why"] == "Broker: no, for a reason of its own"
+    assert relay.http("/readyz") == (503, "waiting for Kafka\n")
+    (tmp_path / "go-on").touch()
+    eventually(lambda: pending(site) == 0, 10)
+    relay.wait_for("goes on", backend="Kafka")
+    assert event in _read(site)
+    assert _states(site) == {}
+    assert len(relay.said("waiting")) == 1

@@ -1,11 +1,9 @@
 """The relay as a process: started from a configuration of its own, watched through its log and its HTTP port."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -282,15 +280,3 @@ def pending(site: Site) -> int:
 
 def wait_until_published(site: Site, timeout: float = 30.0) -> None:
     eventually(lambda: pending(site) == 0, timeout)
-
-
-def now() -> float:
-    return time.monotonic()
-
-
-def pid_exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

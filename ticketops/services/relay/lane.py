@@ -28,6 +28,8 @@ _SLOW = 5.0
 """Seconds without an acknowledgement after which the relay says that it waits for Kafka."""
 _UNMARKED_EVERY = 2.0
 """Seconds between attempts to mark published rows that somebody has locked."""
+_IN_VAIN = 5
+"""Batches in a row of which Kafka took nothing, after which the relay says that it waits for Kafka."""
 _AFTER_REFUSAL = 0.2
 """Seconds to rest after a batch of which Kafka took a part only."""
 _DIED = "the relay died while it sent this event"
@@ -48,6 +50,14 @@ class Unmarked:
 
     shard_of: dict[bytes, int]
     due: float = 0.0
+
+
+@dataclass(slots=True)
+class InVain:
+    """Batches in a row of which Kafka took nothing."""
+
+    batches: int = 0
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,7 @@ class Lane:
         self._ahead: list[PendingEvent] = []
         self._unsettled: Conclusion | None = None
         self._unmarked = Unmarked({})
+        self._in_vain = InVain()
 
     def step(self) -> float:
         """Send one batch; answers the seconds to rest before the next."""
@@ -225,11 +236,27 @@ class Lane:
                 ahead = self._read_ahead(batch)
             delivery = self._await(leases, len(batch.events))
         outcome = outcome_of(batch, delivery)
+        self._note_progress(outcome, delivery)
         all_marked = self._conclude(leases, outcome, self._clock() - started)
         self._note_careful(batch)
         if all_marked and not (outcome.held or outcome.refused):
             self._ahead = ahead
         return _AFTER_REFUSAL if delivery.unsent or (taken and not batch.events) else 0.0
+
+    def _note_progress(self, outcome: Outcome, delivery: Delivery) -> None:
+        """Brokers may answer and yet take nothing, batch after batch: that is said once, as a wait for them."""
+        if delivery.unsent and not (outcome.published or outcome.refused):
+            self._in_vain.batches += 1
+            if self._in_vain.batches == 1:
+                self._in_vain.since = self._clock()
+            if self._in_vain.batches == _IN_VAIN:
+                self._state.waits(self.name, "Kafka")
+                self._observer.waiting("Kafka", delivery.reason)
+            return
+        if self._in_vain.batches >= _IN_VAIN:
+            self._state.waits(self.name, None)
+            self._observer.arrived("Kafka", self._clock() - self._in_vain.since)
+        self._in_vain.batches = 0
 
     def _leases_of(self, events: list[PendingEvent]) -> frozenset[Lease]:
         shards = {event.shard for event in events}
