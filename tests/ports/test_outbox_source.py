@@ -1,9 +1,11 @@
 """OutboxSource: read in order, begin, settle; in memory and over every kind of table in PostgreSQL."""
 
+import json
 from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
+from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +19,7 @@ from support.outboxes import (
     Box,
     MemoryBox,
     PostgresBox,
+    PostgresWriter,
     Shape,
     add,
     event,
@@ -468,3 +471,33 @@ def test_bytes_are_read_as_they_are(make_box: Any) -> None:
     raw = bytes(range(256))
     box.sql(f"update {box.table} set payload = %s", raw)
     assert [e.payload for e in source.read(request(held))] == [raw]
+
+
+def test_reads_beside_writers_see_no_event_without_its_predecessors(pg_box: PostgresBox) -> None:
+    held, source = own_all(pg_box), pg_box.source()
+    done = Event()
+
+    def write() -> None:
+        try:
+            with psycopg.connect(pg_box.postgres.url) as connection:
+                writer = PostgresWriter(pg_box, connection)
+                for number in range(300):
+                    writer.add(event(f"B-{number % 3}", payload={"n": number // 3}))
+                    connection.commit()
+        finally:
+            done.set()
+
+    thread = Thread(target=write)
+    thread.start()
+    try:
+        looks, last = 0, []
+        while not done.is_set() or looks < 2:
+            last = source.read(request(held, limit=1000))
+            looks += 1
+            runs: dict[str, list[int]] = defaultdict(list)
+            for one in last:
+                runs[one.aggregate_id].append(json.loads(one.payload or b"")["n"])
+            assert all(run == list(range(len(run))) for run in runs.values())
+    finally:
+        thread.join(30)
+    assert len(source.read(request(held))) == 300

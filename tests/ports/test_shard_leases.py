@@ -1,6 +1,10 @@
 """ShardLeases: who owns which shard, in memory and in PostgreSQL."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
+from threading import Barrier
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -8,9 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.outboxes import TTL, Box, MemoryBox, PostgresBox, add, event, own_all, relay, request
+from ticketops.backends.postgres.relay_leases import PostgresShardLeases
 from ticketops.domain.outbox import FailureState
 from ticketops.domain.relay import Failed, Identity, Lease, PauseScope, Report, Settlement
 from ticketops.errors import RelayIdTaken, ShardCountMismatch
+from ticketops.options import OutboxOptions, PostgresOptions
+from ticketops.ports import ShardLeases
 
 
 def test_a_relay_joins_and_takes_every_shard(plain_box: Box) -> None:
@@ -360,3 +367,36 @@ def test_a_relay_with_another_number_of_shards_is_told_and_gets_none(plain_box: 
     with pytest.raises(ShardCountMismatch, match="2 shards, not 4"):
         old.heartbeat(me, Report(), TTL)
     assert len(new.acquire(me, 4, TTL)) == 2
+
+
+def test_relays_that_acquire_at_once_never_get_the_same(make_box: Any) -> None:
+    box = make_box("postgres")
+    box.leases().prepare(box.shards)
+    relays = [(relay(f"relay-{n}"), box.leases()) for n in range(4)]
+    given: list[Lease] = []
+    for _ in range(5):
+        start = Barrier(len(relays))
+
+        def acquire(me: Identity, leases: ShardLeases, start: Barrier = start) -> list[Lease]:
+            start.wait(10)
+            return [takeover.lease for takeover in leases.acquire(me, 2, TTL)]
+
+        with ThreadPoolExecutor(len(relays)) as pool:
+            taken = [lease for leases in pool.map(lambda pair: acquire(*pair), relays) for lease in leases]
+        assert sorted(lease.shard for lease in taken) == sorted({lease.shard for lease in taken})
+        given += taken
+        box.expire()
+    assert len(given) == len(set(given))
+    assert {lease.shard for lease in given} == set(range(box.shards))
+
+
+def test_leaving_one_outbox_leaves_the_tasks_of_another(boxes: PostgresOptions) -> None:
+    one, other = (PostgresShardLeases(boxes, OutboxOptions(table=name), "tests") for name in ("task_s", "taskxs"))
+    with closing(one), closing(other):
+        me, rival = relay(), relay("relay-2")
+        for leases in (one, other):
+            leases.join(me, TTL)
+            assert leases.lead("sweep", me, TTL)
+        one.leave(me)
+        assert not other.lead("sweep", rival, TTL)
+        assert one.lead("sweep", rival, TTL)

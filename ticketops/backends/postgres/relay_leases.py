@@ -151,7 +151,7 @@ class PostgresShardLeases:
             gone = self._run(connection, _LEAVE, (self._scope, identity.relay_id, identity.instance))
             if gone:
                 self._run(connection, _FREE_ALL, (self._scope, identity.relay_id))
-                self._run(connection, _FREE_TASKS, (f"{self._scope}/%", identity.relay_id))
+                self._run(connection, _FREE_TASKS, (f"{self._scope}/", identity.relay_id))
 
     def lead(self, task: str, identity: Identity, ttl: float) -> bool:
         """See ports.ShardLeases."""
@@ -265,7 +265,7 @@ RETURNING 1
 _WHO: LiteralString = "SELECT host, pid FROM {own}.relay_members WHERE scope = %s AND relay_id = %s"
 _FREE_ALL: LiteralString = "UPDATE {own}.leases SET owner = NULL, expires_at = NULL WHERE scope = %s AND owner = %s"
 _FREE_TASKS: LiteralString = """
-UPDATE {own}.leases SET owner = NULL, expires_at = NULL WHERE scope LIKE %s AND owner = %s
+UPDATE {own}.leases SET owner = NULL, expires_at = NULL WHERE starts_with(scope, %s) AND owner = %s
 """
 _FORGET_MEMBERS: LiteralString = """
 DELETE FROM {own}.relay_members WHERE scope = %s AND expires_at < clock_timestamp() - interval '1 day'
