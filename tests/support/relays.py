@@ -228,9 +228,11 @@ class StepRelay:
 
     def _lane(self, number: int, setup: LaneSetup) -> Lane:
         world = self.world
-        source = FlakySource(world.store, self.faults, skip_locked=world.skip_locked)
+        source, marker = (
+            FlakySource(world.store, self.faults, skip_locked=world.skip_locked) for _ in ("reads", "marks")
+        )
         publisher = FlakyPublisher(world.kafka, self.faults, world.clock, world.late)
-        return Lane(f"lane-{number}", source, publisher, setup)
+        return Lane(f"lane-{number}", source, marker, publisher, setup)
 
     def coordinate(self) -> None:
         """One round of the coordinator; RelayIdTaken means that it would end."""

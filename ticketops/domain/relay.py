@@ -146,6 +146,8 @@ class Settlement:
     failed: tuple[Failed, ...] = ()
     patient: bool = True
     """False leaves rows that are locked at once, instead of waiting for them a little."""
+    batch_id: UUID | None = None
+    """The batch whose record is cleared; a later one stays. None clears whatever is recorded."""
 
 
 class OutgoingRecord(NamedTuple):

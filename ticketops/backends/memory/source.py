@@ -117,7 +117,8 @@ class MemoryOutboxSource:
         """See ports.OutboxSource."""
         with self._store.lock:
             for _, shard in self._shards(settlement.leases):
-                shard.batch = None
+                if settlement.batch_id is None or shard.batch is None or shard.batch.id == settlement.batch_id:
+                    shard.batch = None
             left = frozenset(i for i in settlement.published if i in self._store.locked and not self._taken_off(i))
             for event_id in settlement.published:
                 if event_id not in left and not self._taken_off(event_id):

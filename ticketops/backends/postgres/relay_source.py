@@ -37,9 +37,12 @@ FROM unnest(%(shards)s::int[], %(epochs)s::bigint[], %(lows)s::int[], %(highs)s:
 WHERE b.scope = %(scope)s AND b.shard = mine.shard AND b.owner_epoch = mine.epoch
 """
 _CLEAR = """
-UPDATE {batches} b SET batch_id = NULL, event_ids = NULL, inflight_since = NULL
-FROM unnest(%s::int[], %s::bigint[]) AS mine (shard, epoch)
-WHERE b.scope = %s AND b.shard = mine.shard AND b.owner_epoch = mine.epoch
+UPDATE {batches} b
+SET batch_id = CASE WHEN b.batch_id <> %(batch)s::uuid THEN b.batch_id END,
+    event_ids = CASE WHEN b.batch_id <> %(batch)s::uuid THEN b.event_ids END,
+    inflight_since = CASE WHEN b.batch_id <> %(batch)s::uuid THEN b.inflight_since END
+FROM unnest(%(shards)s::int[], %(epochs)s::bigint[]) AS mine (shard, epoch)
+WHERE b.scope = %(scope)s AND b.shard = mine.shard AND b.owner_epoch = mine.epoch
 """
 
 
@@ -169,13 +172,17 @@ class PostgresOutboxSource:
         known = self._known
         with self._session.transaction(durable=False) as connection:
             register(connection)
-            shards = [lease.shard for lease in settlement.leases]
-            epochs = [lease.epoch for lease in settlement.leases]
-            cursor = connection.execute(known.clear, (shards, epochs, known.layout.scope))
-            _require_all(cursor.rowcount, settlement.leases)
             left = known.marks.published(connection, settlement.published, wait=wait)
             known.marks.forget(connection, settlement.recovered)
             known.marks.failed(connection, settlement.failed, wait=wait)
+            values = {
+                "batch": settlement.batch_id,
+                "shards": [lease.shard for lease in settlement.leases],
+                "epochs": [lease.epoch for lease in settlement.leases],
+                "scope": known.layout.scope,
+            }
+            cursor = connection.execute(known.clear, values)  # last, so that a begin does not wait for the marks
+            _require_all(cursor.rowcount, settlement.leases)
             return left
 
     def find(self, lease: Lease, event_id: bytes) -> PendingEvent | None:

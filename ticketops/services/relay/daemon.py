@@ -152,7 +152,7 @@ class RelayDaemon:
             gives_up=lambda: time.monotonic() > self._give_up_at,
             poll=lambda: self._options.poll_interval * (_WITH_WAKER if self._waking.active else 1),
         )
-        return Lane(name, self._parts.source(), self._parts.publisher(name), setup)
+        return Lane(name, self._parts.source(), self._parts.source(), self._parts.publisher(name), setup)
 
     def _lane_loop(self, lane: Lane) -> Loop:
         loop = self._loop(lane.name, lambda: self._step_lane(lane), lane.close)

@@ -6,9 +6,10 @@ While Kafka acknowledges one batch the next is being read. No transaction is ope
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from ticketops.domain.lanes import Batch, Outcome, Routes, blames, outcome_of, without
 from ticketops.domain.outbox import Aggregate, PendingEvent
@@ -20,6 +21,7 @@ from ticketops.ports import OutboxSource, Publisher
 from ticketops.services.relay.careful import Careful
 from ticketops.services.relay.observer import Observer
 from ticketops.services.relay.reader import Reader
+from ticketops.services.relay.settler import Conclusion, Settled, Settler
 from ticketops.services.relay.state import Assignment, RelayState
 
 _PATIENCE = 0.25
@@ -33,15 +35,6 @@ _IN_VAIN = 5
 _AFTER_REFUSAL = 0.2
 """Seconds to rest after a batch of which Kafka took a part only."""
 _DIED = "the relay died while it sent this event"
-
-
-@dataclass(frozen=True, slots=True)
-class Conclusion:
-    """The end of a batch that is to be written."""
-
-    settlement: Settlement
-    published: Sequence[PendingEvent] = ()
-    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -78,7 +71,10 @@ class LaneSetup:
 class Lane:
     """Serves the shards of its assignment; `step` is one batch."""
 
-    def __init__(self, name: str, source: OutboxSource, publisher: Publisher, setup: LaneSetup) -> None:
+    def __init__(
+        self, name: str, source: OutboxSource, marker: OutboxSource, publisher: Publisher, setup: LaneSetup
+    ) -> None:
+        """`marker` is a second source of the same events, for writing while the first one reads."""
         self.name = name
         self.assignment = Assignment()
         self._empty_for: frozenset[Lease] | None = None
@@ -95,14 +91,16 @@ class Lane:
         self._careful = Careful()
         self._blamed: list[tuple[Lease, bytes]] = []
         self._ahead: list[PendingEvent] = []
-        self._unsettled: Conclusion | None = None
+        self._settler = Settler(marker)
         self._unmarked = Unmarked({})
         self._in_vain = InVain()
 
     def step(self) -> float:
         """Send one batch; answers the seconds to rest before the next."""
-        self._take_orders()
         try:
+            if self.assignment.changed:
+                self._settle_before_orders()
+            self._take_orders()
             self._finish_old_business()
             batch = self._next_batch()
             drained = not (batch.touched or self._unmarked.shard_of)
@@ -121,15 +119,25 @@ class Lane:
         """Give up connections."""
         self._publisher.close()
         self._source.close()
+        try:
+            self._finish_settling()
+        finally:
+            self._settler.close()
 
     def _drop_everything(self) -> None:
         """A lease was lost, it is not known which: let go of all; the coordinator shares them out again."""
         self._publisher.abandon()
         self.assignment.forget(self.assignment.served)
-        self._ahead, self._unsettled, self._blamed = [], None, []
+        self._ahead, self._blamed = [], []
+        self._settler.drop()
         self._unmarked = Unmarked({})
         self._careful = Careful()
         self._reader.restart()
+
+    def _settle_before_orders(self) -> None:
+        """Shards go back when nothing of them is unmarked; where the database is away, it costs repeats."""
+        with suppress(BackendUnavailable):
+            self._finish_settling()
 
     def _take_orders(self) -> None:
         new, gone = self.assignment.take()
@@ -151,8 +159,8 @@ class Lane:
 
     def _finish_old_business(self) -> None:
         """What an unreachable database, a lock or a crash left to be written."""
-        if self._unsettled is not None:
-            self._settle(self._unsettled)
+        if self._settler.stuck:
+            self._finish_settling()
         while self._blamed:
             self._blame(*self._blamed[0])
         if self._unmarked.shard_of and self._clock() >= self._unmarked.due:
@@ -165,13 +173,14 @@ class Lane:
             return
         record = self._routes.record(event)
         failed = self._judged(event, record.topic if record else None, _DIED)
-        self._settle(Conclusion(Settlement(frozenset({lease}), (), failed=(failed,))))
+        self._note(self._settler.write(Conclusion(Settlement(frozenset({lease}), (), failed=(failed,)))))
 
     def _mark_again(self) -> None:
         held = {lease.shard: lease for lease in self.assignment.served}
         shard_of = {i: shard for i, shard in self._unmarked.shard_of.items() if shard in held}
         leases = frozenset(held[shard] for shard in shard_of.values())
         self._unmarked.due = self._clock() + _UNMARKED_EVERY
+        self._finish_settling()
         left = self._source.settle(Settlement(leases, tuple(shard_of), patient=False))
         self._unmarked.shard_of = {i: shard_of[i] for i in left}
 
@@ -181,6 +190,8 @@ class Lane:
         leases = self._reader.allowed(self.assignment.served)
         if not leases:
             return Batch()
+        if not self._ahead:
+            self._finish_settling()
         suspects = self._next_suspects(leases)
         if suspects:
             return self._compose(suspects)
@@ -226,9 +237,10 @@ class Lane:
         leases = self._leases_of(batch.touched)
         self._state.require_lease(self._clock())
         started = self._clock()
-        delivery, ahead, taken = Delivery(), [], frozenset[bytes]()
+        delivery, ahead, taken, batch_id = Delivery(), [], frozenset[bytes](), None
         if batch.events:
-            taken = self._source.begin(uuid4(), leases, batch.events)
+            batch_id = uuid4()
+            taken = self._source.begin(batch_id, leases, batch.events)
             if taken:
                 batch = self._compose(without(batch.events, taken))
             self._publisher.start(batch.records)
@@ -237,10 +249,15 @@ class Lane:
             delivery = self._await(leases, len(batch.events))
         outcome = outcome_of(batch, delivery)
         self._note_progress(outcome, delivery)
-        all_marked = self._conclude(leases, outcome, self._clock() - started)
-        self._note_careful(batch)
-        if all_marked and not (outcome.held or outcome.refused):
+        if outcome.held or outcome.refused:
+            ahead = []
+        conclusion = Conclusion(self._settlement(batch_id, leases, outcome), outcome.published, self._clock() - started)
+        if ahead:
             self._ahead = ahead
+            self._note(self._settler.begin(conclusion))
+        else:
+            self._note(self._settler.write(conclusion))
+        self._note_careful(batch)
         return _AFTER_REFUSAL if delivery.unsent or (taken and not batch.events) else 0.0
 
     def _note_progress(self, outcome: Outcome, delivery: Delivery) -> None:
@@ -268,7 +285,7 @@ class Lane:
     def _read_ahead(self, batch: Batch) -> list[PendingEvent]:
         """The batch in flight comes first: where the database does not answer now, it is asked again later."""
         leases = self._reader.allowed(self.assignment.served)
-        exclude = (*batch.ids, *self._unmarked.shard_of)
+        exclude = (*batch.ids, *self._settler.ids, *self._unmarked.shard_of)
         try:
             return self._reader.read(leases, self._batch_size, exclude)
         except BackendUnavailable:
@@ -295,16 +312,14 @@ class Lane:
             self._observer.arrived("Kafka", self._clock() - started)
         return delivery
 
-    def _conclude(self, leases: frozenset[Lease], outcome: Outcome, seconds: float) -> bool:
-        """Write what came of a batch; True where every row could be marked."""
-        failed = tuple(self._judged(*refused) for refused in outcome.refused)
-        settlement = Settlement(
+    def _settlement(self, batch_id: UUID | None, leases: frozenset[Lease], outcome: Outcome) -> Settlement:
+        return Settlement(
             leases=leases,
             published=tuple(event.id for event in outcome.published),
             recovered=tuple(event.id for event in outcome.published if event.attempts),
-            failed=failed,
+            failed=tuple(self._judged(*refused) for refused in outcome.refused),
+            batch_id=batch_id,
         )
-        return self._settle(Conclusion(settlement, outcome.published, seconds))
 
     def _judged(self, event: PendingEvent, topic: str | None, error: str) -> Failed:
         attempt = event.attempts + 1
@@ -314,16 +329,17 @@ class Lane:
         self._state.note_error(error)
         return failed
 
-    def _settle(self, conclusion: Conclusion) -> bool:
-        """Write the end of a batch; kept until the database has taken it, or the shards are lost."""
-        self._unsettled = conclusion
-        left = self._source.settle(conclusion.settlement)
-        self._unsettled = None
-        if left:
-            self._unmarked.shard_of |= {e.id: e.shard for e in conclusion.published if e.id in left}
-            self._unmarked.due = self._clock() + _UNMARKED_EVERY
-        self._tell(conclusion)
-        return not left
+    def _finish_settling(self) -> None:
+        self._note(self._settler.finish())
+
+    def _note(self, settled: Iterable[Settled]) -> None:
+        """Take note of what was written, and of rows that somebody has locked."""
+        for one in settled:
+            if one.left:
+                shard_of = {e.id: e.shard for e in one.conclusion.published if e.id in one.left}
+                self._unmarked = Unmarked(self._unmarked.shard_of | shard_of, self._clock() + _UNMARKED_EVERY)
+                self._ahead = []
+            self._tell(one.conclusion)
 
     def _tell(self, conclusion: Conclusion) -> None:
         failed = conclusion.settlement.failed

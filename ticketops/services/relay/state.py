@@ -38,6 +38,12 @@ class Assignment:
         self.wake = wake
 
     @property
+    def changed(self) -> bool:
+        """True while there is something for the lane to take note of."""
+        with self._lock:
+            return bool(self._offered or self._withdrawn or self._lost)
+
+    @property
     def served(self) -> frozenset[Lease]:
         """Leases that the lane works with; what it was offered since it last took note is not among them."""
         with self._lock:
