@@ -98,7 +98,7 @@ class OutboxSource(Protocol):
         """
 
     def settle(self, settlement: Settlement) -> frozenset[bytes]:
-        """Write what came of a batch and clear its record, in one transaction.
+        """Write what came of a batch and clear its record, in one transaction; a later batch's record stays.
 
         Answers published ids that could not be marked yet because a row is locked; pass them to `settle` again.
         Marking is idempotent. LeaseLost when any shard is no longer ours, and then nothing is written.
