@@ -95,6 +95,17 @@ class RelaysInTrouble(RuleBasedStateMachine):
         self.relays[who].send(lane)
         self.relays[who].faults.during = Faults().during
 
+    @rule(who=st.integers(0, 1), lane=st.integers(0, 1), during=st.booleans())
+    def write_in_the_background(self, who: int, lane: int, *, during: bool) -> None:
+        one = self.relays[who]
+        background = one.backgrounds[lane % len(one.backgrounds)]
+        if during:
+            one.faults.during = background.run
+            one.send(lane)
+            one.faults.during = Faults().during
+        else:
+            background.run()
+
     @rule()
     def run_out(self) -> None:
         self.world.run_out()
@@ -152,7 +163,7 @@ class RelaysInTrouble(RuleBasedStateMachine):
         world.store.pauses.clear()
         for one in self.relays:
             one.faults.__init__()  # type: ignore[misc]
-        for _ in range(60):
+        for _ in range(60 + len(self.written)):
             world.clock.advance(2.5)
             for one in self.relays:
                 one.settle_down(2)

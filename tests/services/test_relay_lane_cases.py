@@ -371,6 +371,9 @@ def test_a_retried_event_goes_alone() -> None:
 def test_a_failed_event_is_not_sent_again_before_its_time() -> None:
     one = world()
     relay = started(one)
+    relay.send()
+    one.clock.advance(1)
+    relay.coordinate()
     bad = event("A")
     write(one, bad)
     asked: list[OutgoingRecord] = []
@@ -384,6 +387,7 @@ def test_a_failed_event_is_not_sent_again_before_its_time() -> None:
         relay.send()
     assert len(asked) == 1
     one.clock.advance(1)
+    relay.coordinate()
     relay.send()
     assert len(asked) == 2
 
@@ -402,6 +406,21 @@ def test_what_was_read_ahead_of_a_shard_given_back_is_dropped() -> None:
     assert len(one.sent) == 6
     assert relay.state.published + other.state.published == 6
     assert relay.state.published < 3
+
+
+def test_shards_go_back_when_nothing_of_them_is_unmarked() -> None:
+    one = world(shards=2)
+    relay = started(one)
+    ids = write(one, *(event(key_of(one, 1), payload={"n": n}) for n in range(6)))
+    relay.send()
+    relay.send()
+    other = StepRelay(one, "relay-2")
+    relay.coordinate()
+    relay.send()
+    for _ in range(3):
+        other.settle_down(3)
+        relay.settle_down(3)
+    assert one.sent == ids
 
 
 def test_what_is_in_flight_is_abandoned_with_the_lease() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from support.outboxes import FakeClock, relay
@@ -141,6 +143,51 @@ class FlakyPublisher(MemoryPublisher):
             self._in_flight = []
 
 
+class LazyFuture:
+    """Work that is done when it is waited for, or when `run` lets it happen."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work: Callable[[], Any] | None = work
+        self._answer: Any = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        work, self._work = self._work, None
+        if work is not None:
+            try:
+                self._answer = work()
+            except TicketOpsError as error:
+                self._error = error
+
+    def result(self) -> Any:
+        self.run()
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+    def exception(self) -> BaseException | None:
+        self.run()
+        return self._error
+
+
+class LazyExecutor:
+    """A background in which nothing happens by itself, so that examples can be repeated."""
+
+    def __init__(self) -> None:
+        self._last: LazyFuture | None = None
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> LazyFuture:
+        self._last = LazyFuture(partial(work, *arguments))
+        return self._last
+
+    def run(self) -> None:
+        if self._last is not None:
+            self._last.run()
+
+    def shutdown(self) -> None:
+        self.run()
+
+
 @dataclass
 class Tally:
     """A meter that counts."""
@@ -201,6 +248,7 @@ class StepRelay:
         self.world = world
         self.faults = Faults()
         self.giving_up = False
+        self.backgrounds: list[LazyExecutor] = []
         self.identity = relay(name)
         self.state = RelayState(world.clock)
         self.meter = Tally()
@@ -232,7 +280,10 @@ class StepRelay:
             FlakySource(world.store, self.faults, skip_locked=world.skip_locked) for _ in ("reads", "marks")
         )
         publisher = FlakyPublisher(world.kafka, self.faults, world.clock, world.late)
-        return Lane(f"lane-{number}", source, marker, publisher, setup)
+        lane = Lane(f"lane-{number}", source, marker, publisher, setup)
+        self.backgrounds.append(LazyExecutor())
+        lane._settler._worker = self.backgrounds[-1]  # type: ignore[assignment]
+        return lane
 
     def coordinate(self) -> None:
         """One round of the coordinator; RelayIdTaken means that it would end."""
