@@ -47,7 +47,7 @@ def _writer(site: Site, table: Table | None = None) -> Writer:
 
 
 def _check(verdict: Verdict, note: Note) -> None:
-    note("verdict", verdict)
+    note("verdict", str(verdict))
     assert verdict.kept, verdict
 
 
