@@ -89,7 +89,9 @@ def postgres() -> Postgres:
     address = _overridden("TICKETOPS_TEST_POSTGRES")
     if address:
         return Postgres(address)
-    state = run.shared_engine("postgres", lambda owner: PostgresServer(owner=owner, durable=False))
+    state = run.shared_engine(
+        "postgres", lambda owner: PostgresServer(owner=owner, durable=False, settings={"max_connections": "300"})
+    )
     return Postgres(state.address)
 
 
