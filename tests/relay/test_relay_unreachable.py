@@ -197,7 +197,7 @@ def test_a_database_that_takes_no_changes(site: Site, make_relay: MakeRelay) -> 
     (first,) = _add_anyway(site)
     eventually(lambda: pending(site) == 0, 20)
     site.rows(_READ_ONLY.format(site.one("select current_database()"), "on"))
-    site.rows("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'ticketops%'")
+    site.rows(_END_RELAYS)
     eventually(_not_ready(relay, "PostgreSQL"), 15)
     _writable(site)
     (second,) = _add_anyway(site)
@@ -205,6 +205,10 @@ def test_a_database_that_takes_no_changes(site: Site, make_relay: MakeRelay) -> 
     assert _read(site) == [first, second]
 
 
+_END_RELAYS = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where application_name like 'ticketops%' and datname = current_database()
+"""
 _READ_ONLY = "alter database {} set default_transaction_read_only = {}"
 
 
@@ -214,9 +218,7 @@ def _writable(site: Site) -> None:
         name = connection.execute("select current_database()").fetchone()
         assert name is not None
         connection.execute(_READ_ONLY.format(name[0], "off").encode())
-        connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'ticketops%'"
-        )
+        connection.execute(_END_RELAYS)
 
 
 def _add_anyway(site: Site) -> list[str]:
