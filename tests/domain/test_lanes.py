@@ -105,6 +105,7 @@ def test_only_an_event_that_was_alone_is_blamed_and_only_for_a_quick_death() -> 
     assert blames(Unfinished(uuid4(), (one,), -1.0)) == one
     assert blames(Unfinished(uuid4(), (one,), LIVED)) is None
     assert blames(Unfinished(uuid4(), (one, two), 0.0)) is None
+    assert blames(Unfinished(uuid4(), (one,), 0.0, whole=False)) is None
 
 
 def test_pauses_of_topics_keep_back_their_types() -> None:

@@ -65,14 +65,16 @@ def test_a_payload_that_kills_the_process_is_found(site: Site, make_relay: MakeR
     script.write_text(_KILLER)
     before = [add(site, f"O-{n}", '{"n": 1}', '{"n": 2}') for n in range(10)]
     (first, killer, after) = add(site, "K-1", '{"n": 1}', '{"n": "killer"}', '{"n": 3}')
+    singles = [add(site, f"S-{n}", '{"n": 1}') for n in range(10)]
     behind = [add(site, f"P-{n}", '{"n": 1}', '{"n": 2}') for n in range(10)]
     relay = make_relay(relay={"max_attempts": 2, "id": ""}, launcher=[str(script)])
     _restart_until(relay, lambda: pending(site) == 0)
     assert _states(site) == {killer: "dead"}
+    assert site.one("select max(retry_count) from booking.outbox_events where id <> %s", killer) == 0
     error = "select last_error from booking.outbox_events where id = %s"
     assert "died" in site.one(error, killer)
     read = list(dict.fromkeys(_read(site)))
-    for ids in (*before, *behind, [first, after]):
+    for ids in (*before, *singles, *behind, [first, after]):
         assert [event_id for event_id in read if event_id in ids] == ids
 
 

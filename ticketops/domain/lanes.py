@@ -38,6 +38,8 @@ class Batch:
     records: list[OutgoingRecord] = field(default_factory=list)
     refused: list[tuple[PendingEvent, str | None, str]] = field(default_factory=list)
     """Events that cannot be sent at all, with their topic and why."""
+    alone: bool = False
+    """To be sent while this process sends nothing else, because it may be what kills it."""
 
     @property
     def ids(self) -> tuple[bytes, ...]:
@@ -95,7 +97,7 @@ def outcome_of(batch: Batch, delivery: Delivery) -> Outcome:
 
 def blames(unfinished: Unfinished) -> bytes | None:
     """The event that may have killed its relay: alone in its batch, and the relay died soon after it began."""
-    alone = len(unfinished.event_ids) == 1
+    alone = unfinished.whole and len(unfinished.event_ids) == 1
     return unfinished.event_ids[0] if alone and unfinished.survived < LIVED else None
 
 

@@ -24,6 +24,8 @@ class Unfinished:
     event_ids: tuple[bytes, ...]
     survived: float
     """Seconds between the begin of the batch and its owner's last sign of life; negative: none after it."""
+    whole: bool = True
+    """False where the batch had events of other shards too."""
 
 
 @dataclass(frozen=True, slots=True)

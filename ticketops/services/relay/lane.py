@@ -34,6 +34,8 @@ _IN_VAIN = 5
 """Batches in a row of which Kafka took nothing, after which the relay says that it waits for Kafka."""
 _AFTER_REFUSAL = 0.2
 """Seconds to rest after a batch of which Kafka took a part only."""
+_TURN = 0.02
+"""Seconds to rest while another lane sends alone, or until it can."""
 _DIED = "the relay died while it sent this event"
 
 
@@ -105,7 +107,10 @@ class Lane:
             batch = self._next_batch()
             drained = not (batch.touched or self._unmarked.shard_of)
             self._empty_for = self.assignment.served if drained else None
-            return self._send(batch) if batch.touched else self._setup.poll()
+            if batch.touched:
+                return self._send_in_turn(batch)
+            self._state.turns.leave(self.name)
+            return self._setup.poll()
         except LeaseLost:
             self._drop_everything()
             raise
@@ -127,6 +132,7 @@ class Lane:
     def _drop_everything(self) -> None:
         """A lease was lost, it is not known which: let go of all; the coordinator shares them out again."""
         self._publisher.abandon()
+        self._state.turns.leave(self.name)
         self.assignment.forget(self.assignment.served)
         self._ahead, self._blamed = [], []
         self._settler.drop()
@@ -194,7 +200,7 @@ class Lane:
             self._finish_settling()
         suspects = self._next_suspects(leases)
         if suspects:
-            return self._compose(suspects)
+            return self._compose(suspects, alone=True)
         events, self._ahead = self._ahead, []
         if not events:
             events = self._reader.read(leases, self._batch_size, tuple(self._unmarked.shard_of))
@@ -211,9 +217,9 @@ class Lane:
             self._careful.sent(shard, 0)
         return []
 
-    def _compose(self, events: list[PendingEvent]) -> Batch:
-        """Make records; of an aggregate with a failed attempt only the first event goes, and alone."""
-        batch = Batch()
+    def _compose(self, events: list[PendingEvent], *, alone: bool = False) -> Batch:
+        """Make records; an event with a failed attempt goes by itself."""
+        batch = Batch(alone=alone)
         closed: set[Aggregate] = set()
         paused = self._reader.paused()
         for event in events:
@@ -227,11 +233,24 @@ class Lane:
                 batch.refused.append((event, record.topic if record else None, why or ""))
                 closed.add(event.aggregate)
                 continue
-            if event.attempts:
-                closed.add(event.aggregate)
+            if event.attempts and batch.events:
+                break
             batch.events.append(event)
             batch.records.append(record)
+            if event.attempts:
+                batch.alone = True
+                break
         return batch
+
+    def _send_in_turn(self, batch: Batch) -> float:
+        turns = self._state.turns
+        if not turns.take(self.name, alone=batch.alone):
+            self._ahead = [] if batch.alone else batch.events
+            return _TURN
+        try:
+            return self._send(batch)
+        finally:
+            turns.leave(self.name)
 
     def _send(self, batch: Batch) -> float:
         leases = self._leases_of(batch.touched)

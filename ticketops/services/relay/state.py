@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from ticketops.domain.relay import Lease, Pause, Report, Takeover
 from ticketops.errors import LeaseLost
+from ticketops.services.relay.turns import Turns
 
 
 @dataclass(slots=True)
@@ -115,6 +116,7 @@ class RelayState:
         self._now = now
         self._counters = Counters()
         self.orders = Orders()
+        self.turns = Turns()
 
     def count(self, published: int, failed: int) -> None:
         """Add to the sums."""
