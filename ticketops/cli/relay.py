@@ -53,7 +53,7 @@ def run(
 
 def _run_relay(inv: Invocation, *, once: bool, drain: bool) -> int:
     from ticketops import wiring  # noqa: PLC0415
-    from ticketops.cli.process import Signals, Systemd, host, logs_json  # noqa: PLC0415
+    from ticketops.cli.process import Signals, Systemd, hand_over_quickly, host, logs_json  # noqa: PLC0415
     from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
     from ticketops.services.metrics import RelayMetrics  # noqa: PLC0415
     from ticketops.services.relay.daemon import Until  # noqa: PLC0415
@@ -64,6 +64,7 @@ def _run_relay(inv: Invocation, *, once: bool, drain: bool) -> int:
     until = Until.ONE_BATCH if once else Until.EMPTY if drain else Until.STOPPED
     metrics = RelayMetrics(config.outbox.topics)
     daemon = wiring.open_relay(config, metrics, until)
+    hand_over_quickly()
     signals = Signals(as_json=logs_json(config.log))
     signals.install()
     stop_http = _serve(config, daemon, metrics)
