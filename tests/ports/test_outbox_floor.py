@@ -15,7 +15,7 @@ from ticketops.domain.outbox import Status
 from ticketops.domain.relay import Lease, ReadRequest
 from ticketops.errors import BackendUnavailable
 from ticketops.options import OutboxOptions, PostgresOptions, RelayOptions
-from ticketops.ports import OutboxSource
+from ticketops.ports.relay import OutboxSource
 
 CALLS = 4
 """More than it takes to move the floor where nothing stands in its way."""

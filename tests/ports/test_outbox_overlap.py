@@ -9,7 +9,7 @@ from support.outboxes import Box, add, event, own_all, request
 from ticketops.domain.outbox import PendingEvent
 from ticketops.domain.relay import Lease, Settlement
 from ticketops.errors import BackendUnavailable, LeaseLost
-from ticketops.ports import OutboxSource
+from ticketops.ports.relay import OutboxSource
 from ticketops.services.relay.settler import Conclusion, Settler
 
 

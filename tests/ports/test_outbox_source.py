@@ -32,7 +32,7 @@ from ticketops.domain.relay import Failed, Lease, Settlement
 from ticketops.domain.shards import rollout_bucket, shard_of
 from ticketops.errors import DeniedError, LeaseLost, SchemaError
 from ticketops.options import OutboxColumns
-from ticketops.ports import OutboxSource
+from ticketops.ports.relay import OutboxSource
 
 
 def leases_of(held: tuple[Lease, ...], *events: PendingEvent) -> frozenset[Lease]:

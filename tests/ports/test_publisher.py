@@ -20,7 +20,7 @@ from ticketops.backends.memory.publisher import MemoryKafka, MemoryPublisher
 from ticketops.domain.relay import Delivery, DeliveryError, OutgoingRecord
 from ticketops.errors import BackendUnavailable
 from ticketops.options import KafkaOptions
-from ticketops.ports import Publisher
+from ticketops.ports.relay import Publisher
 
 JAVA = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536,
         b"a-little-bit-longer-string": -1486304829, b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,

@@ -17,7 +17,7 @@ from ticketops.domain.outbox import FailureState
 from ticketops.domain.relay import Failed, Identity, Lease, PauseScope, Report, Settlement
 from ticketops.errors import RelayIdTaken, ShardCountMismatch
 from ticketops.options import OutboxOptions, PostgresOptions
-from ticketops.ports import ShardLeases
+from ticketops.ports.relay import ShardLeases
 
 
 def test_a_relay_joins_and_takes_every_shard(plain_box: Box) -> None:

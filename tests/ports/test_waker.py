@@ -10,7 +10,7 @@ from support.outboxes import Box, MemoryBox, PostgresBox, add, event
 from ticketops.backends.memory.waker import MemoryWaker
 from ticketops.backends.postgres.waker import PostgresWaker
 from ticketops.errors import BackendUnavailable
-from ticketops.ports import Waker
+from ticketops.ports.relay import Waker
 
 Awake = tuple[Box, Waker]
 

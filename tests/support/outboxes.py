@@ -19,7 +19,7 @@ from ticketops.backends.postgres.relay_source import PostgresOutboxSource
 from ticketops.domain.outbox import FailureState, OutboxEvent, Status
 from ticketops.domain.relay import Identity, Lease, ReadRequest
 from ticketops.options import OutboxColumns, OutboxOptions, PostgresOptions
-from ticketops.ports import OutboxCare, OutboxSource, ShardLeases
+from ticketops.ports.relay import OutboxCare, OutboxSource, ShardLeases
 
 MAX_ATTEMPTS = 5
 TTL = 60.0

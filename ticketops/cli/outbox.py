@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ticketops.domain.changes import Action, ChangeResult
     from ticketops.domain.outbox import EventRow
     from ticketops.domain.selectors import Selector
-    from ticketops.ports import OutboxAdmin
+    from ticketops.ports.outbox import OutboxAdmin
     from ticketops.services.outbox_admin import OutboxDesk, Plan, Who
 
 app = typer.Typer(no_args_is_help=True)

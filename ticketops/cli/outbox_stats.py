@@ -10,7 +10,7 @@ from ticketops.domain.changes import OutboxStats
 from ticketops.domain.records import topic_of
 from ticketops.domain.selectors import parse_span
 from ticketops.errors import UsageError
-from ticketops.ports import OutboxAdmin
+from ticketops.ports.outbox import OutboxAdmin
 
 _GROUP = (
     Column("status", keep=True),

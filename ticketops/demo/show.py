@@ -15,7 +15,7 @@ from ticketops.demo.relays import LEASE_SECONDS, RelayProcess, start_relay
 from ticketops.demo.service import BookingService
 from ticketops.domain.relay import ShardStatus
 from ticketops.errors import BackendError
-from ticketops.ports import ShardLeases
+from ticketops.ports.relay import ShardLeases
 
 BACKLOG: Final = 20_000
 """Events that wait before the first relay starts."""

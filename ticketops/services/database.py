@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ticketops.domain.database import Finding, Step, UpgradeRequest
-from ticketops.ports import SchemaKeeper
+from ticketops.ports.database import SchemaKeeper
 from ticketops.services.guard import Access, require_writable
 
 

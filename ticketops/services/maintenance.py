@@ -9,7 +9,7 @@ import structlog
 
 from ticketops.domain.relay import Identity
 from ticketops.options import OutboxOptions, RelayOptions
-from ticketops.ports import OutboxCare, ShardLeases
+from ticketops.ports.relay import OutboxCare, ShardLeases
 
 _ROUND = 2.0
 """Seconds between rounds, and the longest that one of them deletes; most find nothing to do."""

@@ -12,7 +12,7 @@ from ticketops.domain.records import record_for, topic_of
 from ticketops.domain.selectors import Selector, TimeOf, show_moment
 from ticketops.errors import NotFoundError, RefusedError, UsageError
 from ticketops.options import OutboxOptions
-from ticketops.ports import OutboxAdmin
+from ticketops.ports.outbox import OutboxAdmin
 from ticketops.services.guard import Access, require_writable
 
 BATCH = 500

@@ -11,7 +11,8 @@ from ticketops.domain.records import REPLAY, record_for, topic_of
 from ticketops.domain.relay import Delivery, OutgoingRecord
 from ticketops.errors import BackendUnavailable, NotFoundError, PublisherBroken
 from ticketops.options import OutboxOptions
-from ticketops.ports import OutboxAdmin, Publisher
+from ticketops.ports.outbox import OutboxAdmin
+from ticketops.ports.relay import Publisher
 from ticketops.services.outbox_admin import Plan, Tally, Who, operation_of
 
 BATCH = 500

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from ticketops.domain.relay import Identity, Lease, Membership
 from ticketops.domain.shards import fair_share
 from ticketops.options import RelayOptions
-from ticketops.ports import ShardLeases
+from ticketops.ports.relay import ShardLeases
 from ticketops.services.relay.state import Assignment, Orders, RelayState
 
 _LONGEST_INTERVAL = 1.0

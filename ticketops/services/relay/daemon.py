@@ -13,7 +13,7 @@ from ticketops.domain.outbox import Backlog
 from ticketops.domain.relay import Identity
 from ticketops.errors import BackendUnavailable, TicketOpsError
 from ticketops.options import OutboxOptions, RelayOptions
-from ticketops.ports import OutboxCare, OutboxSource, Publisher, ShardLeases, Waker
+from ticketops.ports.relay import OutboxCare, OutboxSource, Publisher, ShardLeases, Waker
 from ticketops.services.exposition import Health
 from ticketops.services.loop import Loop
 from ticketops.services.maintenance import Maintenance

@@ -17,7 +17,7 @@ from ticketops.domain.relay import Delivery, Failed, Lease, Settlement, Takeover
 from ticketops.domain.retry import RetryPolicy, judge
 from ticketops.errors import BackendUnavailable, LeaseLost
 from ticketops.options import RelayOptions
-from ticketops.ports import OutboxSource, Publisher
+from ticketops.ports.relay import OutboxSource, Publisher
 from ticketops.services.relay.careful import Careful
 from ticketops.services.relay.observer import Observer
 from ticketops.services.relay.reader import Reader

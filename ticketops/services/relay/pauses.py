@@ -2,7 +2,7 @@
 
 from ticketops.domain.relay import Pause, PauseScope
 from ticketops.errors import NotFoundError
-from ticketops.ports import ShardLeases
+from ticketops.ports.relay import ShardLeases
 from ticketops.services.guard import Access, require_writable
 
 

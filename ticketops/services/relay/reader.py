@@ -9,7 +9,7 @@ from ticketops.domain.lanes import Routes, paused_shards, paused_types
 from ticketops.domain.outbox import PendingEvent
 from ticketops.domain.relay import Lease, Pause, ReadRequest
 from ticketops.options import RelayOptions
-from ticketops.ports import OutboxSource
+from ticketops.ports.relay import OutboxSource
 from ticketops.services.relay.state import RelayState
 
 _FLOOR_EVERY = 0.25

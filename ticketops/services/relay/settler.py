@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ticketops.domain.outbox import PendingEvent
 from ticketops.domain.relay import Settlement
-from ticketops.ports import OutboxSource
+from ticketops.ports.relay import OutboxSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from ticketops.domain.lanes import Routes
 from ticketops.domain.outbox import PendingEvent
 from ticketops.domain.relay import Lease, ReadRequest
 from ticketops.options import RelayOptions
-from ticketops.ports import OutboxSource, Publisher
+from ticketops.ports.relay import OutboxSource, Publisher
 
 _KEPT = 20_000
 """Pending events looked at in one round, and remembered as seen."""

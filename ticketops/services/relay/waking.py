@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ticketops.errors import TicketOpsError
-from ticketops.ports import Waker
+from ticketops.ports.relay import Waker
 
 _WAIT = 0.25
 """Seconds; the longest that a stop waits for this part."""

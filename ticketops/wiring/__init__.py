@@ -15,7 +15,9 @@ from ticketops.options import PostgresOptions
 if TYPE_CHECKING:
     from ticketops.backends.postgres.waker import PostgresWaker
     from ticketops.config import Config
-    from ticketops.ports import OutboxAdmin, OutboxSource, Publisher, SchemaKeeper, ShardLeases
+    from ticketops.ports.database import SchemaKeeper
+    from ticketops.ports.outbox import OutboxAdmin
+    from ticketops.ports.relay import OutboxSource, Publisher, ShardLeases
     from ticketops.services.metrics import RelayMetrics
     from ticketops.services.relay.daemon import RelayDaemon, Until
     from ticketops.services.relay.shadow import Shadow

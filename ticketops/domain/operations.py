@@ -1,0 +1,154 @@
+"""Operations: changes to many dead letters, stored before the first item so that they can be resumed and proved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from ticketops.domain.deadletters import Outcome
+
+
+class Verb(StrEnum):
+    """What an operation does to its items."""
+
+    REQUEUE = "requeue"
+    DISCARD = "discard"
+    RESTORE = "restore"
+    PURGE = "purge"
+    EDIT = "edit"
+    HOLD = "hold"
+    RELEASE = "release"
+    IMPORT = "import"
+    CLEANUP = "cleanup"
+    MEND = "mend"
+
+
+class OperationState(StrEnum):
+    """Where an operation stands."""
+
+    RUNNING = "running"
+    """Started and not ended; without a live runner it was cut off and can be resumed."""
+    STOPPED = "stopped"
+    """Ended before its last item (Ctrl-C, max failures, a destination that backs up); can be resumed."""
+    CANCELLED = "cancelled"
+    """Ended on request; what is left stays as it is."""
+    DONE = "done"
+    """Every item has its result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One change to many items."""
+
+    id: UUID
+    verb: Verb
+    queues: tuple[str, ...]
+    actor: str
+    """user@host."""
+    reason: str
+    """Why, in the actor's words."""
+    selector: Mapping[str, object]
+    """The conditions as resolved at the start, for people."""
+    cutoff: datetime
+    """Items that died later are not meant."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Rate, canary, bounds: what `resume` goes on with."""
+    context: str = ""
+    created_at: datetime
+    ended_at: datetime | None = None
+    state: OperationState = OperationState.RUNNING
+    total: int = 0
+    """Items frozen at the start."""
+    counts: Mapping[Outcome, int] = field(default_factory=dict)
+    """Items with a result, by what came of them."""
+    note: str = ""
+    """Why it stopped."""
+    runner: str = ""
+    """Who works on it now (user@host:pid); empty: nobody."""
+    runner_until: datetime | None = None
+    """The end of the runner's lease."""
+
+    @property
+    def left(self) -> int:
+        """Items without a result."""
+        return self.total - sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenItem:
+    """One item of an operation, chosen before the first was touched."""
+
+    queue: str
+    id: str
+    digest: str
+    origin: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationItem:
+    """One item of an operation, with its result."""
+
+    number: int
+    """From 1, in the order of the work."""
+    item: FrozenItem
+    outcome: Outcome | None = None
+    """None: not tried yet, or cut off before the result was recorded."""
+    detail: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One line of the audit log."""
+
+    at: datetime
+    actor: str
+    action: str
+    """As the command is named: `dlq requeue`."""
+    target: str
+    """Queue and item, or what else was changed."""
+    operation: UUID | None = None
+    reason: str = ""
+    result: str = ""
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Somebody is looking at an item; bulk changes skip it."""
+
+    queue: str
+    id: str
+    note: str
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """A discarded item."""
+
+    queue: str
+    id: str
+    operation: UUID
+    actor: str
+    reason: str
+    at: datetime
+    settled: bool
+    """False: its removal from the queue is not confirmed; it may still be there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """An edited item keeps its id; this is what its payload was before."""
+
+    queue: str
+    id: str
+    operation: UUID
+    actor: str
+    reason: str
+    at: datetime
+    before: bytes
+    after: bytes

@@ -1,0 +1,19 @@
+"""Frozen options: what every part can be told, with its unit, its default and what None or 0 means.
+
+The docstring under a field is what `config.example.toml` says of it; `repr=False` marks what is, or may hold, a secret.
+"""
+
+from ticketops.options.backends import KafkaOptions, PostgresOptions, RedisOptions
+from ticketops.options.daemons import HttpOptions, LogOptions, RelayOptions
+from ticketops.options.outbox import OutboxColumns, OutboxOptions
+
+__all__ = [
+    "HttpOptions",
+    "KafkaOptions",
+    "LogOptions",
+    "OutboxColumns",
+    "OutboxOptions",
+    "PostgresOptions",
+    "RedisOptions",
+    "RelayOptions",
+]
