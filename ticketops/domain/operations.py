@@ -84,6 +84,10 @@ class FrozenItem:
     digest: str
     origin: str
     key: str
+    left: Outcome | None = None
+    """Why it is left as it is, where that was decided when it was chosen; the item has this result from the start."""
+    detail: str = ""
+    """What goes with `left`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,10 @@ class OperationStore(Protocol):
         """The store's clock."""
 
     def create(self, operation: Operation, items: Iterable[FrozenItem]) -> Operation:
-        """Store an operation with all its items, in one step; with `total` as counted. `items` is streamed."""
+        """Store an operation with all its items, in one step; with `total` and `counts` as counted. Streams `items`.
+
+        An item with `left` has that outcome and `detail` as its result, and is never pending.
+        """
 
     def find(self, text: str) -> Operation:
         """The operation of an id or an unambiguous beginning of one; NotFoundError, UsageError where ambiguous."""
@@ -106,7 +109,10 @@ class Annotations(Protocol):
         """Drop items from the archive for good; how many it was."""
 
     def edited(self, edit: Edit) -> None:
-        """Keep what an item was before an edit."""
+        """Keep what an item was before an edit; repeating for the same operation and item replaces it."""
+
+    def unedited(self, operation: UUID, queue: str, item: str) -> None:
+        """Forget an edit that did not come to be."""
 
     def edits(self, queue: str, ids: Sequence[str]) -> dict[str, tuple[Edit, ...]]:
         """The edits of these items, oldest first, by item id."""
