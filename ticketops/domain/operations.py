@@ -74,6 +74,10 @@ class Operation:
         """Items without a result."""
         return self.total - sum(self.counts.values())
 
+    def worked_on(self, now: datetime) -> bool:
+        """True while somebody's lease lasts."""
+        return bool(self.runner) and self.runner_until is not None and self.runner_until > now
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrozenItem:
@@ -156,3 +160,73 @@ class Edit:
     at: datetime
     before: bytes
     after: bytes
+
+
+ENDED = frozenset({OperationState.CANCELLED, OperationState.DONE})
+"""States that nothing follows."""
+
+
+def item_target(queue: str, item: str) -> str:
+    """How the audit log names one item."""
+    return f"{queue}/{item}"
+
+
+def start_entry(operation: Operation) -> AuditEntry:
+    """What the audit log says when an operation was stored."""
+    return AuditEntry(
+        at=operation.created_at,
+        actor=operation.actor,
+        action=f"dlq {operation.verb}",
+        target=", ".join(operation.queues),
+        operation=operation.id,
+        reason=operation.reason,
+        result="started",
+        details={"selector": dict(operation.selector), "total": operation.total},
+    )
+
+
+def end_entry(operation: Operation, at: datetime) -> AuditEntry:
+    """What the audit log says when an operation was ended or put down."""
+    counts = {outcome.value: number for outcome, number in operation.counts.items()}
+    return AuditEntry(
+        at=at,
+        actor=operation.actor,
+        action=f"dlq {operation.verb}",
+        target=", ".join(operation.queues),
+        operation=operation.id,
+        reason=operation.reason,
+        result=operation.state.value,
+        details={"counts": counts, "total": operation.total, "note": operation.note},
+    )
+
+
+def cancel_entry(operation: Operation, actor: str, reason: str, at: datetime) -> AuditEntry:
+    """What the audit log says when somebody asked for an end."""
+    return AuditEntry(
+        at=at,
+        actor=actor,
+        action="ops cancel",
+        target=", ".join(operation.queues),
+        operation=operation.id,
+        reason=reason,
+        result=operation.state.value if operation.state in ENDED else "asked for",
+    )
+
+
+def item_entry(operation: Operation, item: OperationItem) -> AuditEntry:
+    """What the history of an item says of its result in an operation."""
+    return AuditEntry(
+        at=item.at or operation.created_at,
+        actor=operation.actor,
+        action=f"dlq {operation.verb}",
+        target=item_target(item.item.queue, item.item.id),
+        operation=operation.id,
+        reason=operation.reason,
+        result=item.outcome.value if item.outcome else "",
+        details={"detail": item.detail} if item.detail else {},
+    )
+
+
+def cancel_note(actor: str, reason: str) -> str:
+    """The note of an operation that somebody asked to end."""
+    return f"cancelled by {actor}: {reason}" if reason else f"cancelled by {actor}"

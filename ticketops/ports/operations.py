@@ -35,7 +35,8 @@ class OperationStore(Protocol):
     def create(self, operation: Operation, items: Iterable[FrozenItem]) -> Operation:
         """Store an operation with all its items, in one step; with `total` and `counts` as counted. Streams `items`.
 
-        An item with `left` has that outcome and `detail` as its result, and is never pending.
+        An item with `left` has that outcome and `detail` as its result, and is never pending. Nobody runs the
+        operation yet. The audit log gets its start.
         """
 
     def find(self, text: str) -> Operation:
@@ -47,7 +48,8 @@ class OperationStore(Protocol):
     def claim(self, operation: UUID, runner: str, ttl: float) -> bool:
         """Become the one runner for `ttl` seconds, or go on being it; False while another's lease lasts.
 
-        Also makes a STOPPED operation RUNNING. RefusedError where it is DONE or CANCELLED.
+        Also makes a STOPPED operation RUNNING. RefusedError where it is DONE or CANCELLED; one whose runner died after
+        a cancel was asked for becomes CANCELLED here.
         """
 
     def pending(self, operation: UUID, limit: int) -> list[OperationItem]:
@@ -56,20 +58,29 @@ class OperationStore(Protocol):
     def record(self, operation: UUID, runner: str, results: Mapping[int, Result]) -> bool:
         """Write results by item number, each with an entry in its item's history; False once a cancel was asked for.
 
-        Renews the runner's lease. RefusedError where another runner has it.
+        An item that has a result keeps it. Renews the runner's lease. RefusedError where another runner has it.
         """
 
-    def end(self, operation: UUID, state: OperationState, note: str = "") -> Operation:
-        """Close it, or put it down; gives the runner's lease back. The audit log gets what came of it."""
+    def end(self, operation: UUID, runner: str, state: OperationState, note: str = "") -> Operation:
+        """Close it, or put it down; gives the runner's lease back. The audit log gets what came of it.
+
+        RefusedError where another runner has it, or where it has ended already in another state.
+        """
 
     def cancel(self, operation: UUID, actor: str, reason: str) -> Operation:
-        """Ask the runner to stop after the item in hand; without a live runner it is CANCELLED at once."""
+        """Ask the runner to stop after the item in hand; without a live runner it is CANCELLED at once.
+
+        RefusedError where it has ended.
+        """
 
     def items(self, operation: UUID) -> Iterator[OperationItem]:
         """Every item with its result, in order, streamed."""
 
     def history(self, queue: str, item: str, origin: str) -> list[AuditEntry]:
-        """All that was done to one item, and to its earlier deaths, oldest first."""
+        """All that was done to one item, and to its other deaths, oldest first.
+
+        Results of operations, and entries of the audit log whose target is `domain.operations.item_target`.
+        """
 
     def audit(self, entry: AuditEntry) -> None:
         """Add to the audit log."""
@@ -78,7 +89,7 @@ class OperationStore(Protocol):
         """The audit log, newest first."""
 
     def forget(self, before: datetime, limit: int) -> int:
-        """Drop the items of at most `limit` operations that ended before; how many. The audit log stays."""
+        """Drop the items of at most `limit` operations that ended before; how many operations. The audit log stays."""
 
     def close(self) -> None:
         """Give up connections; idempotent."""
@@ -97,10 +108,16 @@ class Annotations(Protocol):
         """The holds of these items, or of all, by item id."""
 
     def archive(self, operation: Operation, letters: Sequence[DeadLetter]) -> None:
-        """Keep items that are about to be removed, complete, not settled yet; repeating replaces what is not."""
+        """Keep items that are about to be removed, complete, not settled yet.
+
+        Each operation has its own; repeating replaces what is not settled.
+        """
 
     def settle(self, operation: UUID, queue: str, ids: Sequence[str], *, removed: bool) -> None:
-        """Confirm that items left their queue, or drop what was kept of those that did not."""
+        """Confirm that items left their queue, or drop what this operation kept of those that did not.
+
+        What earlier operations kept under the id of an item that left is replaced by this.
+        """
 
     def archived(self, queue: str, ids: Sequence[str] | None = None) -> Iterator[tuple[Archived, DeadLetter]]:
         """These items of the archive, or all, oldest first, streamed."""
@@ -116,3 +133,6 @@ class Annotations(Protocol):
 
     def edits(self, queue: str, ids: Sequence[str]) -> dict[str, tuple[Edit, ...]]:
         """The edits of these items, oldest first, by item id."""
+
+    def close(self) -> None:
+        """Give up connections; idempotent."""
