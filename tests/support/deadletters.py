@@ -1,0 +1,157 @@
+"""Places of dead letters for the conformance suite: of every kind, with the same handles for tests.
+
+Another kind is added by a class with the handles of `DeathBox` and an entry in `BOXES`, which names the
+fixtures that its maker is given.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from itertools import count
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue, MemoryDeaths
+from ticketops.domain.deadletters import BodyState, DeadLetter, QueueKind, RequeueOrder
+from ticketops.ports.deadletters import DeadLetterQueue
+
+
+class Trait(Enum):
+    """What can happen in a place of this kind."""
+
+    LOSES_BODIES = auto()
+    """An id can outlive its body: `lose_body` works."""
+    SPOILS = auto()
+    """A body can be unreadable: `spoil` works."""
+    CHANGES = auto()
+    """An item can be changed behind the queue's back: `touch` works."""
+    REMOVES = auto()
+    """Ids without body are found, and `mend` removes them."""
+
+
+class DeathBox(Protocol):
+    """One place of dead letters: a queue on it, and hands for what its services do."""
+
+    traits: frozenset[Trait]
+
+    @property
+    def queue(self) -> DeadLetterQueue:
+        """One operator's queue."""
+
+    def another(self) -> DeadLetterQueue:
+        """A second operator's queue on the same place."""
+
+    def die(self, key: str, *, reason: str = "service_error", message: str = "no answer", age: float = 0.0) -> str:
+        """Let an item about `key` fail, `age` seconds ago; its dead-letter id. Each has an origin of its own."""
+
+    def die_again(self, origin: str) -> str:
+        """Let what was put back fail once more, now; the id of the new dead letter (it can be the old one)."""
+
+    def delivered(self) -> list[str]:
+        """The origins of what was put back and not taken yet, in the order in which a consumer gets them."""
+
+    def lose_body(self, id_: str) -> None:
+        """Let the body expire."""
+
+    def spoil(self, id_: str) -> None:
+        """Make the body unreadable."""
+
+    def touch(self, id_: str) -> None:
+        """Change something of the item; it stays readable."""
+
+    def payload(self, key: str) -> bytes:
+        """A payload that the consumer takes, unlike those of `die`."""
+
+    def close(self) -> None:
+        """Give everything up."""
+
+
+@dataclass
+class MemoryBox:
+    """In memory."""
+
+    place: MemoryDeaths = field(default_factory=MemoryDeaths)
+    traits: frozenset[Trait] = frozenset(Trait)
+    number: "count[int]" = field(default_factory=count)
+
+    @property
+    def queue(self) -> DeadLetterQueue:
+        return MemoryDeadLetterQueue(self.place)
+
+    def another(self) -> DeadLetterQueue:
+        return MemoryDeadLetterQueue(self.place)
+
+    def die(self, key: str, *, reason: str = "service_error", message: str = "no answer", age: float = 0.0) -> str:
+        number = next(self.number)
+        at = datetime.now(UTC) - timedelta(seconds=age)
+        letter = DeadLetter(
+            id=f"dead-{number}",
+            queue="",
+            kind=QueueKind.REDIS,
+            key=key,
+            origin=f"item-{number}",
+            reason=reason,
+            error_message=message,
+            attempts=3,
+            failed_at=at,
+            payload=f'{{"key":"{key}"}}'.encode(),
+            destination=f"queue-{key}",
+        )
+        self.place.add(letter)
+        return letter.id
+
+    def die_again(self, origin: str) -> str:
+        for waiting in self.place.delivered.values():
+            for letter in waiting:
+                if letter.origin == origin:
+                    waiting.remove(letter)
+                    new = replace(letter, id=f"dead-{next(self.number)}", failed_at=datetime.now(UTC))
+                    self.place.add(new)
+                    return new.id
+        raise AssertionError(origin)
+
+    def delivered(self) -> list[str]:
+        return [letter.origin for waiting in self.place.delivered.values() for letter in waiting]
+
+    def lose_body(self, id_: str) -> None:
+        lost = replace(self.place.letters[id_], body=BodyState.MISSING, payload=None, stored=b"", problem="expired")
+        self.place.add(lost)
+
+    def spoil(self, id_: str) -> None:
+        spoiled = replace(self.place.letters[id_], body=BodyState.UNREADABLE, stored=b"{", problem="it is not JSON")
+        self.place.add(spoiled)
+
+    def touch(self, id_: str) -> None:
+        letter = self.place.letters[id_]
+        self.place.add(replace(letter, stored=letter.stored + b" "))
+
+    def payload(self, key: str) -> bytes:
+        return f'{{"key":"{key}","edited":true}}'.encode()
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class BoxMaker:
+    """How a box of one kind is made."""
+
+    make: Callable[..., DeathBox]
+    fixtures: tuple[str, ...] = ()
+    """Names of the fixtures that are given to `make`, in this order."""
+
+
+BOXES: Mapping[str, BoxMaker] = {
+    "memory": BoxMaker(MemoryBox),
+}
+
+
+def make_box(kind: str, fixture: Callable[[str], Any]) -> DeathBox:
+    """A box of this kind, out of the fixtures that it needs."""
+    maker = BOXES[kind]
+    return maker.make(*(fixture(name) for name in maker.fixtures))
+
+
+def order(operation: UUID | None = None) -> RequeueOrder:
+    return RequeueOrder(operation=operation or uuid4(), actor="tests@host")
