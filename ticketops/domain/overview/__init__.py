@@ -1,0 +1,1 @@
+"""One snapshot of everything, and the checks that follow from it: what every front reads. Pure."""

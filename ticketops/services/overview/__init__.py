@@ -1,0 +1,1 @@
+"""The snapshot of everything: how it is collected, kept and shown."""
