@@ -116,7 +116,7 @@ def cloud_stream(topic: str = "booking-events", partition: int = 3, offset: int 
         ("x-exception-fqcn", b"org.springframework.messaging.MessageHandlingException"),
         (
             "x-exception-message",
-            b"error occurred in message handler [org.springframework.cloud.stream.function.FunctionConfiguration$1@4e1f]",
+            b"error occurred in message handler [org.springframework.cloud.stream.function.FunctionConfiguration$1@4e]",
         ),
         ("x-exception-stacktrace", STACK.encode()),
     )

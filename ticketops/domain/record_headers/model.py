@@ -5,7 +5,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-
 LAST_PARTITION, LAST_OFFSET = 2**31 - 1, 2**63 - 1
 
 
