@@ -13,6 +13,7 @@ from ticketops.options import (
     PostgresOptions,
     RedisOptions,
     RelayOptions,
+    StateOptions,
 )
 
 _T = TypeVar("_T")
@@ -34,6 +35,7 @@ class Config:
     redis: RedisOptions = field(default_factory=RedisOptions)
     outbox: OutboxOptions = field(default_factory=OutboxOptions)
     relay: RelayOptions = field(default_factory=RelayOptions)
+    state: StateOptions = field(default_factory=StateOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
     log: LogOptions = field(default_factory=LogOptions)
 

@@ -172,6 +172,18 @@ class Session:
             connection.execute(settings.encode())
             yield connection
 
+    @contextmanager
+    def pipelined(self) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
+        """A durable transaction whose statements are sent together where none of their answers is read between.
+
+        Waits for locks postgres.lock_timeout at most; the server ends it where this process hangs in it.
+        """
+        wait = max(round(self._options.lock_timeout * 1000), 1)
+        with self.use() as connection, connection.pipeline(), connection.transaction():
+            connection.execute(self._settings.encode())
+            connection.execute(f"SET LOCAL lock_timeout = {wait}".encode())
+            yield connection
+
     def close(self) -> None:
         """Give up the connection; idempotent."""
         if self._connection is not None:

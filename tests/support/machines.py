@@ -1,0 +1,128 @@
+"""A machine's rows for the conformance suites, in memory and in PostgreSQL, with the same handles for tests."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Protocol
+from uuid import uuid4
+
+import psycopg
+
+from ticketops.backends.memory.transitions import MemoryMachineRows, MemoryTransitions
+from ticketops.backends.postgres.transitions import PostgresTransitions
+from ticketops.domain.bookings import BOOKING
+from ticketops.domain.subjects import Subject
+from ticketops.options import OutboxOptions, PostgresOptions, StateOptions
+from ticketops.ports.transitions import TransitionStore
+
+LOCK_TIMEOUT = 0.3
+
+
+def booking(number: int = 1, **changes: Any) -> Subject:
+    """A booking that `create` takes."""
+    fields: dict[str, Any] = {
+        "key": str(uuid4()),
+        "reference": f"BK-{number}-{uuid4().hex[:8]}",
+        "state": "PENDING",
+        "payment_status": "NOT_REQUIRED",
+        "user_id": f"U-{number}",
+        "event_id": "E-1",
+        "total_amount": Decimal("99.90"),
+        "currency": "USD",
+        "seat_count": 2,
+        "seats": ("A1", "A2"),
+        "expires_at": datetime.now(UTC) + timedelta(minutes=15),
+    }
+    return Subject(**{**fields, **changes})
+
+
+class MachineBox(Protocol):
+    """The rows of the booking machine."""
+
+    def store(self) -> TransitionStore:
+        """A store of its own."""
+
+    def history(self, key: str) -> list[tuple[str, str | None, str]]:
+        """(from, event, to), in order."""
+
+    def events(self, key: str) -> list[tuple[str, dict[str, Any]]]:
+        """(event_type, payload) of the outbox, in order."""
+
+    def compensations(self) -> list[tuple[str, str, str]]:
+        """(reference of the booking, type, reference_id)."""
+
+    def age_inbox(self, days: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class MemoryMachineBox:
+    def __init__(self) -> None:
+        self.rows = MemoryMachineRows()
+
+    def store(self) -> TransitionStore:
+        return MemoryTransitions(BOOKING, self.rows, lock_timeout=LOCK_TIMEOUT)
+
+    def history(self, key: str) -> list[tuple[str, str | None, str]]:
+        return [(one.source, one.event, one.target) for one in self.rows.history if one.key == key]
+
+    def events(self, key: str) -> list[tuple[str, dict[str, Any]]]:
+        return [(one.event_type, json.loads(one.payload_text())) for one in self.rows.events if one.aggregate_id == key]
+
+    def compensations(self) -> list[tuple[str, str, str]]:
+        return [(one.reference or "", row.type.value, row.reference_id) for one, row in self.rows.compensations]
+
+    def age_inbox(self, days: float) -> None:
+        self.rows.inbox = {entry: at - timedelta(days=days) for entry, at in self.rows.inbox.items()}
+
+    def close(self) -> None: ...
+
+
+class PostgresMachineBox:
+    """The booking machine in a database of the test's own."""
+
+    def __init__(self, options: PostgresOptions) -> None:
+        self.options = PostgresOptions(url=options.url, lock_timeout=LOCK_TIMEOUT)
+        self._stores: list[TransitionStore] = []
+
+    def store(self) -> TransitionStore:
+        made = PostgresTransitions(BOOKING, self.options, StateOptions().places, OutboxOptions())
+        self._stores.append(made)
+        return made
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        with psycopg.connect(self.options.url, autocommit=True) as connection:
+            yield connection
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        with self.connection() as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+    def history(self, key: str) -> list[tuple[str, str | None, str]]:
+        return self._rows(
+            "select from_state, event, to_state from booking.booking_state_transitions "
+            "where booking_id = %s order by id",
+            key,
+        )
+
+    def events(self, key: str) -> list[tuple[str, dict[str, Any]]]:
+        return self._rows(
+            "select event_type, payload from booking.outbox_events where aggregate_id = %s order by seq", key
+        )
+
+    def compensations(self) -> list[tuple[str, str, str]]:
+        return self._rows(
+            "select booking_reference, compensation_type, reference_id from booking.failed_compensations "
+            "where status = 'PENDING' and next_retry_at > now() + interval '20 seconds' order by id"
+        )
+
+    def age_inbox(self, days: float) -> None:
+        with self.connection() as connection:
+            connection.execute("update ticketops.inbox set at = at - make_interval(days => %s)", [int(days)])
+
+    def close(self) -> None:
+        for store in self._stores:
+            store.close()

@@ -1,0 +1,177 @@
+"""The statements of a unit of transitions, composed once from the tables as they were found."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from psycopg import sql
+
+from ticketops.backends.postgres.machine_layout import MachineLayout
+from ticketops.domain.subjects import Field
+
+SETTABLE: Final = tuple(field.value for field in Field)
+_TEXT: Final = frozenset(
+    {"reference", "state", "payment_status", "payment_reference", "user_id", "event_id", "currency"}
+)
+_TYPES: Final = {
+    "payment_status": "text",
+    "payment_reference": "text",
+    "confirmed_at": "timestamptz",
+    "cancelled_at": "timestamptz",
+    "cancellation_reason": "text",
+}
+
+_LOCK = """
+SELECT {columns} FROM {table} b WHERE {key} = ANY({keys}) ORDER BY {key} FOR UPDATE"""
+_FIND = """
+SELECT {columns} FROM {table} b WHERE {condition} ORDER BY {key} LIMIT %(limit)s"""
+_SEATS = """
+SELECT {key}::text, s.seat_number FROM {seats} s JOIN {table} b ON {id} = s.booking_id
+WHERE {key} = ANY({keys}) ORDER BY s.ctid"""
+_ADD_SEATS = """
+INSERT INTO {seats} (booking_id, seat_number)
+SELECT {id}, s.seat FROM {table} b, unnest(%(seats)s::text[]) WITH ORDINALITY AS s (seat, position)
+WHERE {key} = {text} ORDER BY s.position"""
+_UNSEEN = """
+INSERT INTO {inbox} (consumer, event_id)
+SELECT %(consumer)s, e.id FROM unnest(%(ids)s::text[]) AS e (id) ORDER BY e.id
+ON CONFLICT DO NOTHING RETURNING event_id"""
+_UPDATE = """
+UPDATE {table} b SET {assignments} FROM unnest({arrays}) AS n ({names}) WHERE {key} = n.key"""
+_RECORD = """
+INSERT INTO {history} ({columns})
+SELECT {values} FROM unnest({arrays}) WITH ORDINALITY AS n ({names}, position) ORDER BY n.position"""
+_COMPENSATE = """
+INSERT INTO {compensations}
+  (compensation_id, booking_id, booking_reference, compensation_type, reference_id, error_message, payload,
+   next_retry_at)
+SELECT n.id, n.booking, n.reference, n.type, n.reference_id, nullif(n.error, ''), nullif(n.payload, ''),
+       n.at + interval '30 seconds'
+FROM unnest(%(id)s::uuid[], %(booking)s::bigint[], %(reference)s::text[], %(type)s::text[], %(reference_id)s::text[],
+            %(error)s::text[], %(payload)s::text[], %(at)s::timestamptz[])
+  WITH ORDINALITY AS n (id, booking, reference, type, reference_id, error, payload, at, position)
+ORDER BY n.position"""
+_FORGET = """
+DELETE FROM {inbox} i USING (
+  SELECT consumer, event_id FROM {inbox} WHERE at < now() - make_interval(secs => %(age)s)
+  ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+) old WHERE i.consumer = old.consumer AND i.event_id = old.event_id"""
+NOW: Final = b"SELECT clock_timestamp()"
+
+
+class Statements:
+    """What is sent, as bytes."""
+
+    def __init__(self, layout: MachineLayout) -> None:
+        self.layout = layout
+        self.columns = layout.columns
+        """The TicketOps names of what `lock` and `find` answer, in their order."""
+        self.settable = tuple(name for name in SETTABLE if layout.has(name))
+        self.lock = self._on_subjects(_LOCK)
+        self.lock_free = self.lock + b" SKIP LOCKED"
+        has_seats = bool(layout.places.seats_table) and layout.has("id")
+        self.seats = self._on_subjects(_SEATS) if has_seats else b""
+        self.add_seats = self._on_subjects(_ADD_SEATS) if has_seats else b""
+        self.unseen = self._composed(_UNSEEN)
+        self.forget = self._composed(_FORGET)
+        self.update = self._update()
+        self.record = self._record()
+        self.compensate = self._composed(_COMPENSATE) if layout.places.compensations_table else b""
+        self.by_key = self._find(sql.SQL("{} = {}").format(layout.column("key"), self._parameter("text", "")))
+        self.by_reference = self._find_equal("reference")
+        self.by_payment = self._find_equal("payment_reference")
+
+    def insert(self, names: Sequence[str]) -> bytes:
+        """Insert one subject with these columns, by their TicketOps names, in their order."""
+        columns = self.layout.places.columns
+        return (
+            sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING RETURNING true")
+            .format(
+                self.layout.table,
+                _comma([sql.Identifier(getattr(columns, name)) for name in names]),
+                _comma([sql.Placeholder(name) for name in names]),
+            )
+            .as_bytes(None)
+        )
+
+    def _composed(self, statement: str, /, **parts: sql.Composable) -> bytes:
+        layout = self.layout
+        known: dict[str, sql.Composable] = {
+            "table": layout.table,
+            "history": layout.history,
+            "inbox": layout.inbox,
+            "compensations": layout.compensations,
+            "seats": layout.seats,
+            "key": layout.column("key"),
+        }
+        return sql.SQL(statement).format(**known, **parts).as_bytes(None)
+
+    def _on_subjects(self, text: str) -> bytes:
+        number = self.layout.column("id") if self.layout.has("id") else sql.SQL("NULL")
+        return self._composed(
+            text,
+            columns=self._selected,
+            keys=self._parameter("keys", "[]"),
+            text=self._parameter("text", ""),
+            id=number,
+        )
+
+    @property
+    def _selected(self) -> sql.Composable:
+        return _comma([self._shown(name) for name in self.columns])
+
+    def _shown(self, name: str) -> sql.Composable:
+        column = self.layout.column(name)
+        return sql.SQL("{}::text").format(column) if name == "key" or name in _TEXT else column
+
+    def _parameter(self, name: str, dimensions: str) -> sql.Composable:
+        """A parameter of the key's type."""
+        return sql.SQL("%({})s::{}{}").format(sql.SQL(name), sql.SQL(self.layout.key_type), sql.SQL(dimensions))
+
+    def _find(self, condition: sql.Composable) -> bytes:
+        return self._composed(_FIND, columns=self._selected, condition=condition)
+
+    def _find_equal(self, name: str) -> bytes:
+        if not self.layout.has(name):
+            return b""
+        return self._find(sql.SQL("{} = %(text)s").format(self.layout.column(name)))
+
+    def _update(self) -> bytes:
+        columns = self.layout.places.columns
+        names = ("state", *self.settable)
+        sets = [sql.SQL("{} = n.{}").format(sql.Identifier(getattr(columns, n)), sql.Identifier(n)) for n in names]
+        if self.layout.has("updated_at"):
+            sets.append(sql.SQL("{} = n.at").format(sql.Identifier(columns.updated_at)))
+        types = {"key": self.layout.key_type, "state": self.layout.state_type, "at": "timestamptz", **_TYPES}
+        given = ("key", *names, "at")
+        return self._composed(
+            _UPDATE,
+            assignments=_comma(sets),
+            arrays=_comma([_array(name, types[name]) for name in given]),
+            names=_comma([sql.Identifier(name) for name in given]),
+        )
+
+    def _record(self) -> bytes:
+        layout = self.layout
+        types = {"key": layout.history_key_type, "transition_id": "uuid", "created_at": "timestamptz"}
+        given = [name for name in layout.recorded_columns if name != "id"]
+        names = layout.places.history_columns
+        return self._composed(
+            _RECORD,
+            columns=_comma([sql.Identifier(getattr(names, name)) for name in given]),
+            values=_comma([_recorded_value(name) for name in given]),
+            arrays=_comma([_array(name, types.get(name, "text")) for name in given]),
+            names=_comma([sql.Identifier(name) for name in given]),
+        )
+
+
+def _recorded_value(name: str) -> sql.Composable:
+    column = sql.Identifier("n", name)
+    return sql.SQL("nullif({}, '')").format(column) if name in {"triggered_by", "reason"} else column
+
+
+def _array(name: str, kind: str) -> sql.Composable:
+    return sql.SQL("%({})s::{}[]").format(sql.SQL(name), sql.SQL(kind))
+
+
+def _comma(parts: Sequence[sql.Composable]) -> sql.Composable:
+    return sql.SQL(", ").join(parts)
