@@ -63,7 +63,7 @@ def test_the_stored_example_is_made_from_the_options() -> None:
 def test_every_key_of_the_example_is_explained() -> None:
     lines = example().splitlines()
     for before, line in pairwise(lines):
-        if " = " in line and not line.startswith(("#", "BOOKING", "PAYMENT", "TICKET")):
+        if " = " in line and not line.startswith("#") and not line.split()[0].isupper():
             assert before.startswith("# "), line
 
 
