@@ -40,17 +40,16 @@ def show(
 def _values(settings: "Settings", wanted: Sequence[str]) -> Iterator[dict[str, object]]:
     from ticketops.config.problems import did_you_mean  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.config.redact import HIDDEN, redact_value  # noqa: PLC0415
-    from ticketops.config.schema import keys, sections, value_of  # noqa: PLC0415
+    from ticketops.config.schema import sections, sections_of, value_of  # noqa: PLC0415
     from ticketops.config.secrets import RIVALS  # noqa: PLC0415
 
+    known = sections() | sections_of(settings.origins)
     for word in wanted:
-        if word not in keys() and word not in sections():
-            hint = did_you_mean(word, [*keys(), *sections()])
-            raise ConfigError(
-                f"there is no key {word}", why=f"the sections are {', '.join(sorted(sections()))}", hint=hint
-            )
+        if word not in settings.origins and word not in known:
+            hint = did_you_mean(word, [*settings.origins, *known])
+            raise ConfigError(f"there is no key {word}", why=f"the sections are {', '.join(sorted(known))}", hint=hint)
     in_files = {plain for plain, reference in RIVALS if value_of(settings.config, reference)}
-    for name in keys():
+    for name in settings.origins:
         if not wanted or any(name == word or name.startswith(f"{word}.") for word in wanted):
             origin = settings.origins[name]
             yield {

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ticketops.config.origins import Entry, Layer, Origin, Source
 from ticketops.config.problems import Problem, did_you_mean
 from ticketops.config.redact import is_secret_name, redact
-from ticketops.config.schema import Key, keys
+from ticketops.config.schema import NAME, Key, family_of, key_of, keys, names_of
 
 
 def layer(assignments: Iterable[str]) -> Layer:
@@ -22,7 +22,7 @@ def layer(assignments: Iterable[str]) -> Layer:
 def _set(found: Layer, name: str, value: str) -> Problem | None:
     key, item = _resolve(name)
     if key is None:
-        return Problem(f"--set {name}: there is no such key", hint=did_you_mean(name, keys()))
+        return Problem(f"--set {name}: there is no such key", hint=did_you_mean(name, _known(name)))
     if name == "context":
         return Problem("--set cannot choose the context", hint="use --context")
     if _is_secret(key, item, value):
@@ -40,12 +40,17 @@ def _set(found: Layer, name: str, value: str) -> Problem | None:
 
 def _resolve(name: str) -> tuple[Key | None, str]:
     """The key, and the name inside it where it is a table."""
-    if name in keys():
-        return keys()[name], ""
+    if key := key_of(name):
+        return key, ""
     for key in keys().values():
         if key.is_map and name.startswith(f"{key.name}."):
             return key, name.removeprefix(f"{key.name}.")
     return None, ""
+
+
+def _known(name: str) -> list[str]:
+    family, own, _ = family_of(name)
+    return [*keys(), *(names_of(family, own) if NAME.fullmatch(own) else ())]
 
 
 def _is_secret(key: Key, item: str, value: str) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
+from ticketops.config import queue_checks
 from ticketops.config.problems import Problem
+from ticketops.config.queue_checks import TOPIC
 from ticketops.config.schema import Config
 from ticketops.options import OutboxColumns, OutboxOptions
 
-_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _MAX_IDENTIFIER: Final = 63
 """Bytes in a PostgreSQL identifier (NAMEDATALEN - 1); a longer one is cut silently."""
 _NEEDED: Final = ("id", "aggregate_type", "aggregate_id", "payload")
@@ -18,7 +19,7 @@ _NEEDED: Final = ("id", "aggregate_type", "aggregate_id", "payload")
 
 def check(config: Config) -> list[Problem]:
     """Everything that cannot work; empty where nothing was found. Asks no backend."""
-    found = (_columns, _names, _topics, _topic_lists, _relay, _backends)
+    found = (_columns, _names, _topics, _topic_lists, _relay, _backends, _queues)
     return [problem for part in found for problem in part(config)]
 
 
@@ -77,7 +78,7 @@ def _topics(config: Config) -> Iterator[Problem]:
         yield Problem("outbox.topics is empty", why="no event has a topic", hint='map "*" to a topic')
     for kind, topic in config.outbox.topics.items():
         name = topic.replace("{type}", "x")
-        if not _TOPIC.fullmatch(name) or name in {".", ".."}:
+        if not TOPIC.fullmatch(name) or name in {".", ".."}:
             yield Problem(
                 f"outbox.topics.{kind} is no topic name",
                 why="Kafka takes up to 249 letters, digits, dots, underscores and hyphens",
@@ -121,6 +122,10 @@ def _relay(config: Config) -> Iterator[Problem]:
             why="a shadow locks no row, so it cannot tell which ones are locked",
             hint="set relay.skip_locked = false until the shadow ends",
         )
+
+
+def _queues(config: Config) -> Iterator[Problem]:
+    return queue_checks.check(config.dlq, config.outbox)
 
 
 def _backends(config: Config) -> Iterator[Problem]:

@@ -1,20 +1,23 @@
 """TICKETOPS_… variables by dotted name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ticketops.config.origins import Entry, Layer, Origin, Source
 from ticketops.config.problems import did_you_mean
-from ticketops.config.schema import keys
+from ticketops.config.schema import key_of, keys
 
 _OTHERS: Final = frozenset({"TICKETOPS_CONFIG", "TICKETOPS_CONTEXT"})
 _IGNORED: Final = "TICKETOPS_TEST_"
 
 
-def layer(environ: Mapping[str, str]) -> Layer:
-    """What the environment says; an unknown TICKETOPS_ variable is a warning."""
+def layer(environ: Mapping[str, str], names: Iterable[str] = ()) -> Layer:
+    """What the environment says; an unknown TICKETOPS_ variable is a warning.
+
+    `names` are the keys that named sections of the file have beside the defaults.
+    """
     found = Layer()
-    known = {key.variable: name for name, key in keys().items()}
+    known = {key.variable: key.name for key in (*keys().values(), *filter(None, map(key_of, names)))}
     for variable, value in environ.items():
         if not variable.startswith("TICKETOPS_") or variable in _OTHERS or variable.startswith(_IGNORED):
             continue

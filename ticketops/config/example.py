@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, Final, get_type_hints
 
-from ticketops.config.schema import Config, keys
+from ticketops.config.schema import Config, families, family_of, keys
 
 _HEAD: Final = """\
 # TicketOps' configuration: every key with its default.
@@ -89,18 +89,32 @@ def _section(kind: type[Any], name: str) -> Iterator[str]:
     hints, docs = get_type_hints(kind, include_extras=True), docs_of(kind)
     dotted = {item.name: f"{name}.{item.name}".lstrip(".") for item in fields(kind)}
     below = [item.name for item in fields(kind) if is_dataclass(hints[item.name])]
-    tables = [item for item in dotted if item not in below and keys()[dotted[item]].is_map]
-    plain = [item for item in dotted if item not in below and item not in tables]
+    named = [item for item in dotted if dotted[item] in families()]
+    tables = [item for item in dotted if item not in (*below, *named) and keys()[dotted[item]].is_map]
+    plain = [item for item in dotted if item not in (*below, *named, *tables)]
     head = f"# {inspect.getdoc(kind)}\n[{name}]\n" if name else ""
     yield head + "".join(_key(item, dotted[item], docs[item]) for item in plain)
     for item in tables:
         yield _table(dotted[item], docs[item])
+    for item in named:
+        yield from _members(dotted[item], docs[item])
     for item in below:
         yield from _section(hints[item], dotted[item])
 
 
 def _key(name: str, dotted: str, doc: str) -> str:
     return f"# {doc}\n{name} = {toml_value(keys()[dotted].default)}\n"
+
+
+def _members(family: str, doc: str) -> Iterator[str]:
+    """One section for each that there is by default; the first says what all of them are."""
+    docs, sections = docs_of(families()[family]), dict[str, list[str]]()
+    for name in keys():
+        if family_of(name)[0] == family:
+            sections.setdefault(name.rpartition(".")[0], []).append(name)
+    for number, (section, names) in enumerate(sections.items()):
+        head = f"[{section}]\n" if number else f"# {doc}\n[{section}]\n"
+        yield head + "".join(_key(name.rpartition(".")[2], name, docs[name.rpartition(".")[2]]) for name in names)
 
 
 def _table(dotted: str, doc: str) -> str:

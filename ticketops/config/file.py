@@ -9,7 +9,17 @@ from typing import Final
 from ticketops.config.origins import Entry, Layer, Origin, Source, Table
 from ticketops.config.positions import lines_of
 from ticketops.config.problems import Problem, did_you_mean
-from ticketops.config.schema import DEFAULT_CONTEXT, keys, sections
+from ticketops.config.schema import (
+    DEFAULT_CONTEXT,
+    NAME,
+    families,
+    family_of,
+    is_section,
+    key_of,
+    keys,
+    names_of,
+    sections,
+)
 from ticketops.errors import ConfigError
 
 FILE_NAME: Final = "ticketops.toml"
@@ -95,15 +105,27 @@ def _text(path: Path) -> str:
 
 
 def _layer(file: ConfigFile, table: Table, context: str, source: Source) -> Layer:
-    layer = Layer()
+    layer = Layer(named=_named(table))
     prefix = f"contexts.{context}." if context else ""
     for name, value in _leaves(table, ""):
         origin = Origin(source, str(file.path), _line(file.lines, prefix + name), context)
-        if name in keys():
+        if key_of(name):
             _add(layer, name, Entry(value, origin, merged=bool(context), folder=file.path.parent))
         else:
             layer.problems.append(_stray(name, value, origin))
     return layer
+
+
+def _named(table: Table) -> dict[str, list[str]]:
+    """The named sections that stand in the table, those without a key in them too."""
+    found = {}
+    for family in families():
+        part: object = table
+        for word in family.split("."):
+            part = part.get(word) if isinstance(part, dict) else None
+        if isinstance(part, dict):
+            found[family] = [name for name in part if NAME.fullmatch(name)]
+    return found
 
 
 def _add(layer: Layer, name: str, entry: Entry) -> None:
@@ -117,9 +139,10 @@ def _leaves(table: Table, prefix: str) -> Iterator[tuple[str, object]]:
     """Values by dotted name, down to what is a key or is unknown."""
     for name, value in table.items():
         dotted = prefix + name
-        if dotted in sections() and isinstance(value, dict):
+        key = key_of(dotted)
+        if key is None and is_section(dotted) and isinstance(value, dict):
             yield from _leaves(value, f"{dotted}.")
-        elif dotted in keys() and keys()[dotted].is_map and isinstance(value, dict):
+        elif key and key.is_map and isinstance(value, dict):
             yield dotted, dict(_flat(value, ""))
         else:
             yield dotted, value
@@ -139,14 +162,26 @@ def _line(lines: Mapping[str, int], name: str) -> int | None:
 
 
 def _stray(name: str, value: object, origin: Origin) -> Problem:
-    if name in sections():
+    if is_section(name):
         return Problem(f"{origin.place}: {name} must be a table", hint=f"write [{name}]")
     kind = "section" if isinstance(value, dict) else "key"
     section = name.rpartition(".")[0]
-    siblings = [key.rpartition(".")[2] for key in keys() if key.rpartition(".")[0] == section]
+    if section in families():
+        return Problem(
+            f"{origin.place}: {name.rpartition('.')[2]} cannot be the name of a section",
+            why="a name has up to 63 letters, digits, hyphens and underscores",
+        )
+    known = [*keys(), *known_in(name)]
+    siblings = dict.fromkeys(key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == section)
     why = f"[{section}] has {', '.join(siblings)}" if section else f"the sections are {', '.join(sorted(sections()))}"
-    return Problem(f"{origin.place}: unknown {kind} {name}", why=why, hint=did_you_mean(name, _candidates(kind)))
+    return Problem(
+        f"{origin.place}: unknown {kind} {name}",
+        why=why,
+        hint=did_you_mean(name, sorted(sections()) if kind == "section" else [*known, *sections()]),
+    )
 
 
-def _candidates(kind: str) -> list[str]:
-    return sorted(sections()) if kind == "section" else [*keys(), *sections()]
+def known_in(name: str) -> list[str]:
+    """The keys that a named section may have, where `name` stands in one."""
+    family, own, _ = family_of(name)
+    return list(names_of(family, own)) if NAME.fullmatch(own) else []

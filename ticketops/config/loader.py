@@ -1,16 +1,16 @@
 """Flag over environment over file over default, made into one frozen configuration."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, replace
 from pathlib import Path
 
 from ticketops.config import assignments as flags
-from ticketops.config import environment, file, secrets
+from ticketops.config import environment, file, members, secrets
 from ticketops.config.checks import check
 from ticketops.config.origins import DEFAULT, Entry, Layer, Origin, Source
 from ticketops.config.problems import Problem, refuse
-from ticketops.config.schema import DEFAULT_CONTEXT, Config, build, keys
+from ticketops.config.schema import DEFAULT_CONTEXT, Config, Key, build, family_of, keys, names_of
 from ticketops.config.values import convert
 
 
@@ -50,12 +50,10 @@ def load(
     environ = os.environ if environ is None else environ
     parsed = _file(file, environ, directory or Path())
     name, chosen = _context(context, environ, parsed)
-    layers = [
-        *(parsed.layers(name) if parsed else _no_file(name)),
-        environment.layer(environ),
-        flags.layer(assignments),
-    ]
+    stored = parsed.layers(name) if parsed else _no_file(name)
+    layers = [*stored, environment.layer(environ, _possible(stored)), flags.layer(assignments)]
     gathered = _gather(layers)
+    gathered.named = members.names(stored, gathered.entries)
     gathered.entries["context"] = Entry(name, chosen)
     settings = _settle(gathered, parsed, read_secrets=read_secrets)
     if strict:
@@ -90,6 +88,14 @@ def _stored(name: object, origin: Origin) -> tuple[str, Origin]:
     if isinstance(converted, Problem):
         refuse([converted])
     return str(converted), origin
+
+
+def _possible(layers: Sequence[Layer]) -> Iterator[str]:
+    """Every key that the file's named sections can have."""
+    for layer in layers:
+        for family, owns in layer.named.items():
+            for own in owns:
+                yield from names_of(family, own)
 
 
 def _gather(layers: Sequence[Layer]) -> Layer:
@@ -138,7 +144,10 @@ def _merged(name: str, entry: Entry, weaker: Entry | None) -> Entry:
 
 
 def _settle(gathered: Layer, parsed: file.ConfigFile | None, *, read_secrets: bool) -> Settings:
-    values = {name: _value(gathered, name) for name in keys()}
+    values = {name: _value(gathered, key) for name, key in keys().items() if not family_of(name)[0]}
+    for family, owns in gathered.named.items():
+        for own in owns:
+            values |= _member(gathered, family, own)
     resolved = secrets.resolve(values, gathered.entries) if read_secrets else secrets.Resolved(values)
     problems = [*gathered.problems, *resolved.problems]
     config = build(resolved.values)
@@ -155,12 +164,24 @@ def _settle(gathered: Layer, parsed: file.ConfigFile | None, *, read_secrets: bo
 
 def _origins(gathered: Layer, values: Mapping[str, object]) -> dict[str, Origin]:
     """Where each value stands; one that a file holds comes from the place that names the file."""
-    found = {name: gathered.entries[name].origin if name in gathered.entries else DEFAULT for name in keys()}
+    found = {name: gathered.entries[name].origin if name in gathered.entries else DEFAULT for name in values}
     return found | {plain: found[reference] for plain, reference in secrets.RIVALS if values[reference]}
 
 
-def _value(gathered: Layer, name: str) -> object:
-    key, entry = keys()[name], gathered.entries.get(name)
+def _member(gathered: Layer, family: str, own: str) -> dict[str, object]:
+    """The values of one named section; none where it does not say what kind it is."""
+    known = members.keys_of(family, own)
+    kind = _value(gathered, known[members.kind_of(family, own)])
+    if kind is MISSING:
+        gathered.problems.append(members.without_kind(gathered, family, own))
+        return {}
+    wanted = list(names_of(family, own, kind))
+    gathered.problems += members.without_meaning(gathered, known, wanted, kind)
+    return {name: _value(gathered, known[name]) for name in wanted}
+
+
+def _value(gathered: Layer, key: Key) -> object:
+    entry = gathered.entries.get(key.name)
     if entry is None:
         return key.default
     value = convert(key, entry)

@@ -61,6 +61,8 @@ class Layer:
 
     entries: dict[str, Entry] = field(default_factory=dict)
     """By dotted name."""
+    named: dict[str, list[str]] = field(default_factory=dict)
+    """The named sections by family; a family that stands there empty is here too."""
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

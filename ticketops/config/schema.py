@@ -1,11 +1,13 @@
 """The whole configuration as one frozen value, and the list of its keys."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache, reduce
-from typing import Any, Final, TypeVar, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from ticketops.options import (
+    DlqOptions,
     HttpOptions,
     KafkaOptions,
     LogOptions,
@@ -15,11 +17,14 @@ from ticketops.options import (
     RelayOptions,
     StateOptions,
 )
+from ticketops.options.dlq import KIND, ONLY
 
 _T = TypeVar("_T")
 
 DEFAULT_CONTEXT: Final = "default"
 """The name of the file's own sections, without any of `[contexts]`."""
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+"""What a named section may be called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,7 @@ class Config:
     outbox: OutboxOptions = field(default_factory=OutboxOptions)
     relay: RelayOptions = field(default_factory=RelayOptions)
     state: StateOptions = field(default_factory=StateOptions)
+    dlq: DlqOptions = field(default_factory=DlqOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
     log: LogOptions = field(default_factory=LogOptions)
 
@@ -49,13 +55,14 @@ class Key:
     type: Any
     """Its type with the bounds that `msgspec` checks."""
     default: object
+    """MISSING where it must be said."""
     secret: bool
     """True where the value is, or may hold, a secret."""
 
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
-        return "TICKETOPS_" + self.name.upper().replace(".", "_")
+        return "TICKETOPS_" + self.name.upper().replace(".", "_").replace("-", "_")
 
     @property
     def is_map(self) -> bool:
@@ -70,15 +77,61 @@ class Key:
 
 @cache
 def keys() -> Mapping[str, Key]:
-    """Every key by its dotted name."""
+    """Every key by its dotted name; of named sections, those of the defaults."""
     return {key.name: key for key in _walk(Config, "")}
 
 
 @cache
+def families() -> Mapping[str, type[Any]]:
+    """Sections of the user's own naming, such as `dlq.queues`, with what each of them has."""
+    return dict(_families(Config, ""))
+
+
+@cache
 def sections() -> frozenset[str]:
-    """Every dotted name that is a section, not a value."""
-    names = (name.rpartition(".")[0] for name in keys())
-    return frozenset(name for name in names if name) | {"outbox"}
+    """Every dotted name that is a section, not a value; of named sections, those of the defaults."""
+    return sections_of(keys()) | families().keys()
+
+
+def sections_of(names: Iterable[str]) -> frozenset[str]:
+    """The sections that these keys stand in, at any depth."""
+    found = set()
+    for name in names:
+        while name := name.rpartition(".")[0]:
+            found.add(name)
+    return frozenset(found)
+
+
+def is_section(name: str) -> bool:
+    """True for a section, also for a named one that no default has."""
+    family, _, own = name.rpartition(".")
+    return name in sections() or (family in families() and NAME.fullmatch(own) is not None)
+
+
+def family_of(name: str) -> tuple[str, str, str]:
+    """The family, the name in it and the key of a dotted name; three empty texts where it is in none."""
+    for family in families():
+        if name.startswith(f"{family}."):
+            own, _, key = name.removeprefix(f"{family}.").partition(".")
+            return family, own, key
+    return "", "", ""
+
+
+def key_of(name: str) -> Key | None:
+    """The key of a dotted name, also in a named section that no default has; None where there is none."""
+    if name in keys():
+        return keys()[name]
+    family, own, key = family_of(name)
+    if not NAME.fullmatch(own):
+        return None
+    return {found.name: found for found in _member(family, own, everything=True)}.get(f"{family}.{own}.{key}")
+
+
+def names_of(family: str, own: str, kind: object = None) -> Iterator[str]:
+    """The dotted names that a named section of a kind has; of every kind where None is said."""
+    for item in fields(families()[family]):
+        if kind is None or item.metadata.get(ONLY, kind) == kind:
+            yield f"{family}.{own}.{item.name}"
 
 
 def build(values: Mapping[str, object]) -> Config:
@@ -89,28 +142,73 @@ def build(values: Mapping[str, object]) -> Config:
 def _walk(kind: type[Any], prefix: str) -> Iterator[Key]:
     hints = get_type_hints(kind, include_extras=True)
     for item in fields(kind):
-        hint = hints[item.name]
+        hint, name = hints[item.name], prefix + item.name
         if is_dataclass(hint):
-            yield from _walk(hint, f"{prefix}{item.name}.")  # type: ignore[arg-type]
+            yield from _walk(hint, f"{name}.")  # type: ignore[arg-type]
+        elif _named(hint):
+            for own in _default(item):
+                yield from _member(name, own, everything=False)
         else:
-            yield Key(prefix + item.name, hint, _default(item), secret=not item.repr)
+            yield Key(name, hint, _default(item), secret=not item.repr)
 
 
-def _default(item: "Field[Any]") -> object:
+def _families(kind: type[Any], prefix: str) -> Iterator[tuple[str, type[Any]]]:
+    hints = get_type_hints(kind)
+    for item in fields(kind):
+        if is_dataclass(hints[item.name]):
+            yield from _families(hints[item.name], f"{prefix}{item.name}.")
+        elif member := _named(hints[item.name]):
+            yield prefix + item.name, member
+
+
+def _named(hint: object) -> type[Any] | None:
+    """What the members of a table of sections are; None for every other type."""
+    arguments = get_args(hint) if get_origin(hint) is Mapping else ()
+    return arguments[1] if arguments and is_dataclass(arguments[1]) else None  # type: ignore[return-value]
+
+
+def _member(family: str, own: str, *, everything: bool) -> Iterator[Key]:
+    """The keys of one named section: those of its kind, or all that any kind has."""
+    kind = families()[family]
+    default = value_of(Config(), family).get(own)  # type: ignore[attr-defined]
+    wanted = set() if everything else set(names_of(family, own, getattr(default, KIND)))
+    hints = get_type_hints(kind, include_extras=True)
+    for item in fields(kind):
+        name = f"{family}.{own}.{item.name}"
+        if everything or name in wanted:
+            value = _default(item) if default is None else getattr(default, item.name)
+            yield Key(name, hints[item.name], value, secret=not item.repr)
+
+
+def _default(item: "Field[Any]") -> Any:  # noqa: ANN401 - of the field's own type
     return item.default_factory() if item.default_factory is not MISSING else item.default
 
 
 def _build(kind: type[_T], prefix: str, values: Mapping[str, object]) -> _T:
     hints = get_type_hints(kind)
-    made = {}
+    made: dict[str, object] = {}
     for item in fields(kind):  # type: ignore[arg-type]
-        name = prefix + item.name
-        made[item.name] = (
-            _build(hints[item.name], f"{name}.", values) if is_dataclass(hints[item.name]) else values[name]
-        )
+        name, hint = prefix + item.name, hints[item.name]
+        if member := _named(hint):
+            made[item.name] = {own: _build_member(member, f"{name}.{own}.", values) for own in _owns(name, values)}
+        else:
+            made[item.name] = _build(hint, f"{name}.", values) if is_dataclass(hint) else values[name]  # type: ignore[arg-type]
     return kind(**made)
+
+
+def _build_member(kind: type[_T], prefix: str, values: Mapping[str, object]) -> _T:
+    """A named section; what its kind does not have is left as it is by default."""
+    return kind(**{item.name: values[prefix + item.name] for item in fields(kind) if prefix + item.name in values})  # type: ignore[arg-type]
+
+
+def _owns(family: str, values: Mapping[str, object]) -> Iterator[str]:
+    yield from dict.fromkeys(family_of(name)[1] for name in values if name.startswith(f"{family}."))
 
 
 def value_of(config: Config, name: str) -> object:
     """The value of a dotted name."""
-    return reduce(getattr, name.split("."), config)
+    return reduce(_step, name.split("."), config)
+
+
+def _step(value: Any, name: str) -> Any:  # noqa: ANN401 - of the option's own type
+    return value[name] if isinstance(value, Mapping) else getattr(value, name)

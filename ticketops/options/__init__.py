@@ -10,6 +10,11 @@ from ticketops.options.outbox import OutboxColumns, OutboxOptions
 
 __all__ = [
     "HistoryColumns",
+from ticketops.options.dlq import DlqOptions, QueueOptions
+from ticketops.options.outbox import OutboxColumns, OutboxOptions
+
+__all__ = [
+    "DlqOptions",
     "HttpOptions",
     "KafkaOptions",
     "LogOptions",
@@ -17,6 +22,7 @@ __all__ = [
     "OutboxOptions",
     "Places",
     "PostgresOptions",
+    "QueueOptions",
     "RedisOptions",
     "RelayOptions",
     "StateOptions",
