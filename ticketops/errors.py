@@ -2,7 +2,8 @@
 
 TicketOpsError
 ├── UsageError                a command's words or options contradict each other
-│   └── ConfigError           a configuration file, variable or flag cannot be used
+│   ├── ConfigError           a configuration file, variable or flag cannot be used
+│   └── ExpressionError       a --where that cannot be understood
 ├── InvalidEvent              an outbox event that the contract does not allow
 ├── NotFoundError             what was named does not exist
 ├── DeniedError               the context is read-only, or the backend denied the right
@@ -28,6 +29,8 @@ class TicketOpsError(Exception):
 
     transient: ClassVar[bool] = False
     """True where the same call may succeed later without a change by anyone."""
+    excerpt: str = ""
+    """What was read, with a mark under the place that is meant; in lines."""
 
     def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
         super().__init__(what)
@@ -45,6 +48,14 @@ class UsageError(TicketOpsError):
 
 class ConfigError(UsageError):
     """A configuration file, variable or flag cannot be used."""
+
+
+class ExpressionError(UsageError):
+    """A `--where` that cannot be understood."""
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "", excerpt: str = "") -> None:
+        super().__init__(what, why=why, hint=hint)
+        self.excerpt = excerpt
 
 
 class InvalidEvent(TicketOpsError):

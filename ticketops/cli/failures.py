@@ -43,7 +43,8 @@ def show(error: Exception, stream: TextIO, *, as_json: bool, debug: bool, secret
     if debug:
         stream.write(_traceback(error, secrets))
     lines = [redact(text, secrets) for text in (ours.what, ours.why, ours.hint)]
-    stream.write(_json(type(ours).__name__, lines, code) if as_json else _three_lines(lines))
+    excerpt = redact(ours.excerpt, secrets)
+    stream.write(_json(type(ours).__name__, lines, code) if as_json else _three_lines(lines, excerpt))
     stream.flush()
     return code
 
@@ -53,11 +54,11 @@ def _traceback(error: Exception, secrets: Collection[str]) -> str:
     return terminal_safe(redact("".join(traceback.format_exception(error)), secrets), multiline=True)
 
 
-def _three_lines(lines: list[str]) -> str:
+def _three_lines(lines: list[str], excerpt: str) -> str:
+    """What, why and hint; an excerpt of what was read stands after the first, with its mark under the place."""
     what, why, hint = (terminal_safe(" ".join(line.split())) for line in lines)
-    return "".join(
-        f"{label}{line}\n" for label, line in (("error: ", what), ("  why: ", why), ("  try: ", hint)) if line
-    )
+    shown = [("error: ", what), *(("       ", terminal_safe(line)) for line in excerpt.splitlines())]
+    return "".join(f"{label}{line}\n" for label, line in (*shown, ("  why: ", why), ("  try: ", hint)) if line)
 
 
 def _json(kind: str, lines: list[str], code: ExitCode) -> str:

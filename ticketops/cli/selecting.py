@@ -1,22 +1,18 @@
 """The options that choose outbox events, the same for every verb of `ticketops outbox`."""
 
-import functools
-import inspect
-import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
+from ticketops.cli.parameters import ids_from_stdin, taking
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
     from ticketops.domain.selectors import Selector, TimeOf
-
-_PANEL: Final = "Selector"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +41,10 @@ class Said:
 
     def selector(self, now: Callable[[], datetime], time_of: "TimeOf | None" = None) -> "Selector":
         """The conditions, with times resolved against one `now`; UsageError where they make no sense."""
-        from ticketops.domain.selectors import Selector, TimeOf  # noqa: PLC0415 - `--help` must not pay for it
+        from ticketops.domain.selectors import Selector, TimeOf, parse_range  # noqa: PLC0415 - `--help` must not pay
 
-        since, until = self._range(now) if self.has_times else (None, None)
+        times = (self.since, self.until, self.older_than)
+        since, until = parse_range(*times, now()) if self.has_times else (None, None)
         return Selector(
             ids=tuple(_parsed(self.ids or ())),
             statuses=self._statuses(),
@@ -64,18 +61,6 @@ class Said:
             everything=self.everything,
         )
 
-    def _range(self, now: Callable[[], datetime]) -> tuple[datetime | None, datetime | None]:
-        from ticketops.domain.selectors import parse_moment  # noqa: PLC0415
-
-        if self.until and self.older_than:
-            raise UsageError("--until and --older-than exclude each other", hint="give one of them")
-        moment = now()
-        until = self.until or self.older_than
-        return (
-            parse_moment(self.since, moment) if self.since else None,
-            parse_moment(until, moment) if until else None,
-        )
-
     def _statuses(self) -> frozenset[Any]:
         from ticketops.domain.outbox import Status  # noqa: PLC0415
 
@@ -88,22 +73,6 @@ class Said:
             raise UsageError(
                 f"{', '.join(words)} is no status", hint=f"write {', '.join(Status)}, comma-separated"
             ) from None
-
-
-def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command every option of the selector; it gets them as its argument `said`."""
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "said"]
-    chosen = list(inspect.signature(_options).parameters.values())
-    names = [parameter.name for parameter in chosen]
-
-    @functools.wraps(command)
-    def wrapped(**values: Any) -> Any:  # noqa: ANN401 - Typer passes what it parsed
-        said = Said(**{name: values.pop(name) for name in names})
-        return command(said=said, **values)
-
-    wrapped.__signature__ = inspect.Signature([*own, *chosen])  # type: ignore[attr-defined]  # read by Typer
-    wrapped.__annotations__ = {p.name: p.annotation for p in (*own, *chosen)} | {"return": int}
-    return wrapped
 
 
 def _options(  # noqa: PLR0913 - one argument per option
@@ -134,17 +103,13 @@ def _options(  # noqa: PLR0913 - one argument per option
     """The template of the selector's options."""
 
 
+selecting = taking(_options, Said)
+"""Gives a command every option of the selector; it gets them as its argument `said`."""
+
+
 def read_ids(said: Said) -> Said:
     """The same with `-` replaced by the ids on stdin."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    if "-" not in (said.ids or ()):
-        return said
-    typed = [word for word in said.ids or () if word != "-"]
-    piped = [line.split()[0] for line in sys.stdin if line.strip()]
-    if not typed and not piped:
-        raise UsageError("no ids came from stdin", hint="pipe them in: ticketops outbox list --dead -o name | …")
-    return replace(said, ids=[*typed, *piped])
+    return replace(said, ids=ids_from_stdin(said.ids, "ticketops outbox list --dead -o name"))
 
 
 def _parsed(words: Iterable[str]) -> Iterable[UUID]:

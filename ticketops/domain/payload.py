@@ -67,14 +67,21 @@ def _too_large(text: str) -> InvalidEvent:
     )
 
 
-def _check_depth(text: str) -> None:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
+def is_deeper(text: str, levels: int) -> bool:
+    """True where arrays and objects of JSON text stand inside one another in more than so many levels."""
+    if text.count("[") + text.count("{") <= levels:
+        return False
     depth = 0
     for token in _NESTING.finditer(text):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
-        if depth > MAX_DEPTH:
-            raise InvalidEvent("payload is nested too deeply", why=f"at most {MAX_DEPTH} levels are taken")
+        if depth > levels:
+            return True
+    return False
+
+
+def _check_depth(text: str) -> None:
+    if is_deeper(text, MAX_DEPTH):
+        raise InvalidEvent("payload is nested too deeply", why=f"at most {MAX_DEPTH} levels are taken")
 
 
 def _flat(pairs: list[tuple[str, object]]) -> list[object]:

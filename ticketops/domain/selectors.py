@@ -49,11 +49,8 @@ class Selector:
 
     def __post_init__(self) -> None:
         for name in ("aggregate_type", "event_type", "key", "match"):
-            _check_text(name, getattr(self, name))
-        if self.since and self.until and self.since >= self.until:
-            raise UsageError(
-                "the time range is empty", why=f"{show_moment(self.since)} is not before {show_moment(self.until)}"
-            )
+            check_text(name, getattr(self, name))
+        check_range(self.since, self.until)
 
     @property
     def selects(self) -> bool:
@@ -84,11 +81,28 @@ class Selector:
         return {name: value for name, value in said.items() if value is not None}
 
 
-def _check_text(name: str, value: str | None) -> None:
+def check_text(name: str, value: str | None) -> None:
+    """UsageError where an option's value cannot be stored or compared as text."""
     if value is None:
         return
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
         raise UsageError(f"--{name.replace('_', '-')} is not text", why="it holds a NUL or bytes that are not UTF-8")
+
+
+def check_range(since: datetime | None, until: datetime | None) -> None:
+    """UsageError where nothing can lie between the two."""
+    if since and until and since >= until:
+        raise UsageError("the time range is empty", why=f"{show_moment(since)} is not before {show_moment(until)}")
+
+
+def parse_range(
+    since: str | None, until: str | None, older_than: str | None, now: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """--since, and --until or --older-than, resolved against one `now`. Raises UsageError."""
+    if until and older_than:
+        raise UsageError("--until and --older-than exclude each other", hint="give one of them")
+    end = until or older_than
+    return (parse_moment(since, now) if since else None, parse_moment(end, now) if end else None)
 
 
 def parse_moment(text: str, now: datetime) -> datetime:

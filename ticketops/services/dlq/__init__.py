@@ -1,0 +1,1 @@
+"""Dead letters, in whatever queues they are: found, grouped, shown."""

@@ -1,0 +1,32 @@
+"""Dead-letter queues by their names in the configuration."""
+
+from typing import TYPE_CHECKING
+
+from ticketops.config.problems import did_you_mean
+from ticketops.domain.deadletters import QueueKind
+from ticketops.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from ticketops.config import Config
+    from ticketops.options import QueueOptions
+    from ticketops.ports.deadletters import DeadLetterQueue
+
+
+def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> "DeadLetterQueue":
+    """The queue of that name, for one thread; `timeout` in seconds bounds connecting and reading, where given.
+
+    NotFoundError where the configuration does not name it; nothing is asked of a backend yet.
+    """
+    options = queue_options(config, name)
+    match options.kind:
+        case QueueKind.REDIS | QueueKind.OUTBOX | QueueKind.COMPENSATIONS | QueueKind.KAFKA:
+            raise NotFoundError(f"queue {name} cannot be opened", why=f"the kind {options.kind} is not in this build")
+
+
+def queue_options(config: "Config", name: str) -> "QueueOptions":
+    """What the configuration says of a queue; NotFoundError where it does not name it."""
+    queues = config.dlq.queues
+    if name not in queues:
+        hint = did_you_mean(name, queues) or f"there are {', '.join(queues) or 'none'}"
+        raise NotFoundError(f"there is no dead-letter queue {name}", why="[dlq.queues] does not name it", hint=hint)
+    return queues[name]
