@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ticketops.ports.deadletters import DeadLetterQueue
 
 
-def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> "DeadLetterQueue":
+def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> "DeadLetterQueue":  # noqa: ARG001 - the kinds take it
     """The queue of that name, for one thread; `timeout` in seconds bounds connecting and reading, where given.
 
     NotFoundError where the configuration does not name it; nothing is asked of a backend yet.

@@ -88,7 +88,7 @@ def meant(
     bodies: bool = True,
     rejected: Callable[[DeadLetter], None] = lambda _: None,
 ) -> Iterator[DeadLetter]:
-    """Every item of one queue that the selector means, whatever its limit; `rejected` gets the others that were read."""
+    """Every item of one queue that the selector means, whatever its limit; `rejected` gets the others that it read."""
     read = queue.get(selector.ids) if selector.ids else queue.scan(selector.narrowing(bodies=bodies))
     for letter in read:
         if selector.matches(letter):
