@@ -25,7 +25,7 @@ class Noun:
 NOUNS: Final = (
     Noun("relay", "ticketops.cli.relay", "Publish outbox events to Kafka: run, status, pause, resume."),
     Noun("outbox", "ticketops.cli.outbox", "Look at outbox events, retry, skip, replay and clean up."),
-    Noun("dlq", "ticketops.cli.dlq", "Find dead letters of every queue, see their groups, show and export them."),
+    Noun("dlq", "ticketops.cli.dlq", "Dead letters of every queue: find, group, show, export."),
     Noun("db", "ticketops.cli.db", "Bring the database's schema up to date, and say what is missing."),
     Noun("config", "ticketops.cli.config", "Show where every setting comes from, check it, write a file."),
     Noun("dev", "ticketops.cli.dev", "PostgreSQL, Valkey and Kafka on this machine, for developers."),

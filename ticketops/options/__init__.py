@@ -5,16 +5,13 @@ The docstring under a field is what `config.example.toml` says of it; `repr=Fals
 
 from ticketops.options.backends import KafkaOptions, PostgresOptions, RedisOptions
 from ticketops.options.daemons import HttpOptions, LogOptions, RelayOptions
+from ticketops.options.dlq import DlqOptions, QueueOptions
 from ticketops.options.machines import HistoryColumns, Places, StateOptions, SubjectColumns
 from ticketops.options.outbox import OutboxColumns, OutboxOptions
 
 __all__ = [
-    "HistoryColumns",
-from ticketops.options.dlq import DlqOptions, QueueOptions
-from ticketops.options.outbox import OutboxColumns, OutboxOptions
-
-__all__ = [
     "DlqOptions",
+    "HistoryColumns",
     "HttpOptions",
     "KafkaOptions",
     "LogOptions",
