@@ -64,6 +64,7 @@ CASES: dict[str, tuple[list[Sample], Verdict]] = {
     "one look, no members": (window((5, 100), state=GroupState.EMPTY), Verdict.STOP),
     "one look, members": (window((5, 100)), Verdict.WARN),
     "never committed": (window((None, 100)), Verdict.NOCMT),
+    "never committed, and never a record": (window((None, 0)), Verdict.OK),
     "offsets expired": (window((50, 60), (50, 60), (None, 60)), Verdict.NOCMT),
     "retention passed the group by": (window((5, 100), start=50), Verdict.LOST),
     "topic made anew": (window((500, 500), (500, 500), (500, 3)), Verdict.AHEAD),

@@ -175,6 +175,8 @@ def _offsets(now: Sample, worked: Sequence[Sample]) -> Judgment | None:
     """Verdicts that follow from where the offsets lie."""
     if now.committed is None:
         before = next((sample.committed for sample in reversed(worked) if sample.committed is not None), None)
+        if before is None and now.end == now.start:
+            return Judgment(verdict=Verdict.OK, lag=0, note="there is no record")
         note = "" if before is None else f"the committed offset {before} expired or was deleted"
         return Judgment(verdict=Verdict.NOCMT, lag=None, amount=now.end - now.start, note=note)
     if now.committed < now.start:

@@ -1,0 +1,240 @@
+"""Consumer groups and offsets by the admin protocol: few calls, side by side, none of them a consumer's."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Final
+
+from confluent_kafka import (
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    ConsumerGroupType,
+    IsolationLevel,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._group import ConsumerGroupDescription
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from ticketops.backends.kafka.errors import BACKEND, from_driver, translated
+from ticketops.backends.kafka.record_times import RecordTimes
+from ticketops.backends.kafka.settings import client_settings
+from ticketops.domain.lag.looks import GroupName, GroupSeen, LogRange, Look, Partition
+from ticketops.domain.lag.samples import GroupState
+from ticketops.errors import BackendUnavailable
+from ticketops.options import KafkaOptions
+
+_IN_FLIGHT: Final = 32
+"""Requests for one group's offsets that are under way at the same time."""
+_CONNECT: Final = {"socket.connection.setup.timeout.ms": 3000, "reconnect.backoff.max.ms": 1000, "log_level": 0}
+_STATES: Final[Mapping[Enum | None, GroupState]] = {
+    ConsumerGroupState.STABLE: GroupState.STABLE,
+    ConsumerGroupState.EMPTY: GroupState.EMPTY,
+    ConsumerGroupState.DEAD: GroupState.DEAD,
+    ConsumerGroupState.PREPARING_REBALANCING: GroupState.REBALANCING,
+    ConsumerGroupState.COMPLETING_REBALANCING: GroupState.REBALANCING,
+}
+_KINDS: Final[Mapping[Enum | None, str]] = {
+    ConsumerGroupType.CLASSIC: "classic",
+    ConsumerGroupType.CONSUMER: "consumer",
+}
+
+
+class KafkaLag:
+    """Implements ports.lag.LagSource."""
+
+    def __init__(self, options: KafkaOptions, *, client_id: str = "ticketops-lag") -> None:
+        self._settings = {**_CONNECT, **client_settings(options, client_id)}
+        self._admin: AdminClient | None = None
+        self._times = RecordTimes(self._settings)
+
+    def groups(self, timeout: float) -> tuple[GroupName, ...]:
+        """See ports.lag.LagSource."""
+        listed = self._call(self._client().list_consumer_groups(request_timeout=timeout), timeout)
+        if not listed.valid and listed.errors:
+            raise from_driver(listed.errors[0].args[0])
+        named = (GroupName(group=g.group_id, kind=_kind(g.type), state=_state(g.state)) for g in listed.valid)
+        return tuple(sorted(named, key=lambda name: name.group))
+
+    def look(self, groups: Sequence[GroupName], timeout: float) -> Look:
+        """See ports.lag.LagSource."""
+        deadline = time.monotonic() + timeout
+        names = [group.group for group in groups if group.kind != "other"]
+        described = self._describe(names, timeout)
+        committed = dict(self._committed(names, deadline))
+        at = datetime.now(UTC)
+        seen = tuple(_seen(group, described, committed) for group in groups)
+        partitions = {partition for group in seen for partition in (*group.committed, *group.holders)}
+        logs, failed = self._logs(sorted(partitions), deadline)
+        return Look(at=at, groups=seen, logs=logs, failed=failed)
+
+    def stable_ends(self, partitions: Sequence[Partition], timeout: float) -> Mapping[Partition, int]:
+        """See ports.lag.LagSource."""
+        asked = self._offsets(partitions, _latest(), timeout, isolation=IsolationLevel.READ_COMMITTED)
+        answers = _answers(asked, time.monotonic() + timeout)
+        return {partition: answer for partition, answer in answers if isinstance(answer, int)}
+
+    def records_at(self, offsets: Mapping[Partition, int], timeout: float) -> Mapping[Partition, datetime | None]:
+        """See ports.lag.LagSource."""
+        return self._times.at(offsets, timeout)
+
+    def close(self) -> None:
+        """See ports.lag.LagSource."""
+        self._admin = None
+        self._times.close()
+
+    def _client(self) -> AdminClient:
+        if self._admin is None:
+            with translated():
+                self._admin = AdminClient(self._settings)
+        return self._admin
+
+    def _call(self, future: "Future[Any]", timeout: float) -> Any:  # noqa: ANN401 - the driver's own result types
+        try:
+            with translated():
+                return future.result(timeout)
+        except TimeoutError:
+            raise _silent(timeout) from None
+
+    def _describe(self, names: Sequence[str], timeout: float) -> "Mapping[str, Future[ConsumerGroupDescription]]":
+        if not names:
+            return {}
+        described: Mapping[str, Future[ConsumerGroupDescription]] = self._client().describe_consumer_groups(
+            list(names), request_timeout=timeout
+        )
+        return described
+
+    def _committed(
+        self, names: Sequence[str], deadline: float
+    ) -> "Iterator[tuple[str, Mapping[Partition, int | None] | str]]":
+        """Each group's offsets, or why they could not be read; a window of calls is under way at any time."""
+        waiting: deque[tuple[str, Future[ConsumerGroupTopicPartitions]]] = deque()
+        for name in names:
+            if len(waiting) >= _IN_FLIGHT:
+                yield _group_offsets(*waiting.popleft(), deadline)
+            left = max(deadline - time.monotonic(), 0.1)
+            request = [ConsumerGroupTopicPartitions(name)]
+            waiting.append((name, self._client().list_consumer_group_offsets(request, request_timeout=left)[name]))
+        while waiting:
+            yield _group_offsets(*waiting.popleft(), deadline)
+
+    def _logs(
+        self, partitions: Sequence[Partition], deadline: float
+    ) -> tuple[dict[Partition, LogRange], dict[Partition, str]]:
+        if not partitions:
+            return {}, {}
+        left = max(deadline - time.monotonic(), 0.1)
+        ends = self._offsets(partitions, _latest(), left)
+        starts = self._offsets(partitions, _earliest(), left)
+        told = dict(_answers(starts, deadline))
+        logs, failed = {}, {}
+        for partition, end in _answers(ends, deadline):
+            start = told[partition]
+            if isinstance(end, int) and isinstance(start, int):
+                logs[partition] = LogRange(start, end)
+            else:
+                failed[partition] = str(end if isinstance(end, str) else start)
+        return logs, failed
+
+    def _offsets(
+        self,
+        partitions: Sequence[Partition],
+        spec: OffsetSpec,
+        timeout: float,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> "Mapping[TopicPartition, Future[Any]]":
+        if not partitions:
+            return {}
+        wanted = {TopicPartition(partition.topic, partition.number): spec for partition in partitions}
+        asked: Mapping[TopicPartition, Future[Any]] = self._client().list_offsets(
+            wanted, isolation_level=isolation, request_timeout=timeout
+        )
+        return asked
+
+
+def _answers(asked: "Mapping[TopicPartition, Future[Any]]", deadline: float) -> Iterator[tuple[Partition, int | str]]:
+    """Each partition's offset, or why it was not told."""
+    for partition, future in asked.items():
+        answer: int | str
+        try:
+            answer = future.result(max(deadline - time.monotonic(), 0.0)).offset
+        except TimeoutError:
+            answer = "no answer in time"
+        except KafkaException as error:
+            answer = error.args[0].str()
+        yield Partition(partition.topic, partition.partition), answer
+
+
+def _group_offsets(
+    name: str, future: "Future[ConsumerGroupTopicPartitions]", deadline: float
+) -> tuple[str, Mapping[Partition, int | None] | str]:
+    try:
+        answer = future.result(max(deadline - time.monotonic(), 0.0))
+    except TimeoutError:
+        return name, "no answer in time"
+    except KafkaException as error:
+        return name, error.args[0].str()
+    known: Iterable[TopicPartition] = answer.topic_partitions or ()
+    return name, {Partition(p.topic, p.partition): p.offset if p.offset >= 0 else None for p in known}
+
+
+def _seen(
+    group: GroupName,
+    described: "Mapping[str, Future[ConsumerGroupDescription]]",
+    committed: Mapping[str, Mapping[Partition, int | None] | str],
+) -> GroupSeen:
+    offsets = committed.get(group.group, {})
+    error = offsets if isinstance(offsets, str) else ""
+    known = {} if isinstance(offsets, str) else offsets
+    base = GroupSeen(group=group.group, kind=group.kind, state=group.state, committed=known, error=error)
+    future = described.get(group.group)
+    if future is None:
+        return base
+    try:
+        description = future.result(0.0 if error else 5.0)
+    except (TimeoutError, KafkaException):
+        return base
+    return GroupSeen(
+        group=group.group,
+        kind=_kind(description.type) if group.kind == "other" else group.kind,
+        state=_state(description.state),
+        members=len(description.members),
+        committed=known,
+        holders=dict(_holders(description)),
+        error=error,
+    )
+
+
+def _holders(description: ConsumerGroupDescription) -> Iterator[tuple[Partition, str]]:
+    for member in description.members:
+        name = f"{member.client_id} @ {member.host.removeprefix('/')}"
+        for held in member.assignment.topic_partitions:
+            yield Partition(held.topic, held.partition), name
+
+
+def _latest() -> OffsetSpec:
+    spec: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # not annotated by the driver
+    return spec
+
+
+def _earliest() -> OffsetSpec:
+    spec: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # not annotated by the driver
+    return spec
+
+
+def _kind(kind: Enum | None) -> str:
+    return _KINDS.get(kind, "other")
+
+
+def _state(state: Enum | None) -> GroupState:
+    return _STATES.get(state, GroupState.UNKNOWN)
+
+
+def _silent(timeout: float) -> BackendUnavailable:
+    return BackendUnavailable(
+        BACKEND, why=f"no answer within {timeout:g} s", hint="check kafka.bootstrap_servers and that the brokers run"
+    )
