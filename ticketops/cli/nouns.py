@@ -26,6 +26,7 @@ NOUNS: Final = (
     Noun("relay", "ticketops.cli.relay", "Publish outbox events to Kafka: run, status, pause, resume."),
     Noun("outbox", "ticketops.cli.outbox", "Look at outbox events, retry, skip, replay and clean up."),
     Noun("dlq", "ticketops.cli.dlq", "Dead letters of every queue: find, group, show, export."),
+    Noun("lag", "ticketops.cli.lag", "Which consumers fall behind, how far, and what that means."),
     Noun("db", "ticketops.cli.db", "Bring the database's schema up to date, and say what is missing."),
     Noun("config", "ticketops.cli.config", "Show where every setting comes from, check it, write a file."),
     Noun("dev", "ticketops.cli.dev", "PostgreSQL, Valkey and Kafka on this machine, for developers."),

@@ -10,6 +10,7 @@ from ticketops.options import (
     DlqOptions,
     HttpOptions,
     KafkaOptions,
+    LagOptions,
     LogOptions,
     OutboxOptions,
     PostgresOptions,
@@ -42,6 +43,7 @@ class Config:
     relay: RelayOptions = field(default_factory=RelayOptions)
     state: StateOptions = field(default_factory=StateOptions)
     dlq: DlqOptions = field(default_factory=DlqOptions)
+    lag: LagOptions = field(default_factory=LagOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
     log: LogOptions = field(default_factory=LogOptions)
 

@@ -6,6 +6,7 @@ The docstring under a field is what `config.example.toml` says of it; `repr=Fals
 from ticketops.options.backends import KafkaOptions, PostgresOptions, RedisOptions
 from ticketops.options.daemons import HttpOptions, LogOptions, RelayOptions
 from ticketops.options.dlq import DlqOptions, QueueOptions
+from ticketops.options.lag import LagOptions
 from ticketops.options.machines import HistoryColumns, Places, StateOptions, SubjectColumns
 from ticketops.options.outbox import OutboxColumns, OutboxOptions
 
@@ -14,6 +15,7 @@ __all__ = [
     "HistoryColumns",
     "HttpOptions",
     "KafkaOptions",
+    "LagOptions",
     "LogOptions",
     "OutboxColumns",
     "OutboxOptions",

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
@@ -30,6 +31,8 @@ from ticketops.options import KafkaOptions
 
 _IN_FLIGHT: Final = 32
 """Requests for one group's offsets that are under way at the same time."""
+_SIZES_KEPT: Final = 30.0
+"""Seconds that the topics' numbers of partitions are trusted."""
 _CONNECT: Final = {"socket.connection.setup.timeout.ms": 3000, "reconnect.backoff.max.ms": 1000, "log_level": 0}
 _STATES: Final[Mapping[Enum | None, GroupState]] = {
     ConsumerGroupState.STABLE: GroupState.STABLE,
@@ -51,6 +54,8 @@ class KafkaLag:
         self._settings = {**_CONNECT, **client_settings(options, client_id)}
         self._admin: AdminClient | None = None
         self._times = RecordTimes(self._settings)
+        self._sizes_known: Mapping[str, int] = {}
+        self._sizes_at = float("-inf")
 
     def groups(self, timeout: float) -> tuple[GroupName, ...]:
         """See ports.lag.LagSource."""
@@ -67,7 +72,8 @@ class KafkaLag:
         described = self._describe(names, timeout)
         committed = dict(self._committed(names, deadline))
         at = datetime.now(UTC)
-        seen = tuple(_seen(group, described, committed) for group in groups)
+        sizes = self._sizes(deadline)
+        seen = tuple(_with_uncommitted(_seen(group, described, committed), sizes) for group in groups)
         partitions = {partition for group in seen for partition in (*group.committed, *group.holders)}
         logs, failed = self._logs(sorted(partitions), deadline)
         return Look(at=at, groups=seen, logs=logs, failed=failed)
@@ -121,6 +127,15 @@ class KafkaLag:
             waiting.append((name, self._client().list_consumer_group_offsets(request, request_timeout=left)[name]))
         while waiting:
             yield _group_offsets(*waiting.popleft(), deadline)
+
+    def _sizes(self, deadline: float) -> Mapping[str, int]:
+        """How many partitions each topic has; asked again after a while."""
+        if time.monotonic() - self._sizes_at > _SIZES_KEPT:
+            with translated():
+                listed = self._client().list_topics(timeout=max(deadline - time.monotonic(), 0.1))
+            self._sizes_known = {name: len(topic.partitions) for name, topic in listed.topics.items()}
+            self._sizes_at = time.monotonic()
+        return self._sizes_known
 
     def _logs(
         self, partitions: Sequence[Partition], deadline: float
@@ -207,6 +222,15 @@ def _seen(
         holders=dict(_holders(description)),
         error=error,
     )
+
+
+def _with_uncommitted(seen: GroupSeen, sizes: Mapping[str, int]) -> GroupSeen:
+    """Also the partitions, of topics that the group consumes, to which it has committed nothing."""
+    if seen.error:
+        return seen
+    topics = {partition.topic for partition in seen.committed}
+    missing = {Partition(topic, number): None for topic in topics for number in range(sizes.get(topic, 0))}
+    return replace(seen, committed={**missing, **seen.committed})
 
 
 def _holders(description: ConsumerGroupDescription) -> Iterator[tuple[Partition, str]]:

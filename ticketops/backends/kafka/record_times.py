@@ -19,6 +19,7 @@ _READ_ONE: Final[Mapping[str, Setting]] = {
     "enable.partition.eof": True,
     "isolation.level": "read_committed",
     "fetch.wait.max.ms": 50,
+    "fetch.queue.backoff.ms": 10,
     "fetch.message.max.bytes": 16_384,
     "queued.min.messages": 1,
     "queued.max.messages.kbytes": 64,

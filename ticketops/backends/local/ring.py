@@ -1,0 +1,102 @@
+"""Earlier looks in a small SQLite file that only its user can read."""
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from ticketops.errors import BackendError
+
+_WAIT: Final = 0.5
+"""Seconds to wait for another process; a look that is not kept costs less than one that is late."""
+_MAX_BYTES: Final = 64_000_000
+"""Of all entries of one kind, compressed."""
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS entries (kind TEXT NOT NULL, at REAL NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS entries_by_time ON entries (kind, at);
+"""
+
+
+def default_file(context: str) -> Path:
+    """Where a context's looks are kept by default."""
+    safe = "".join(character if character.isalnum() or character in "-_" else "_" for character in context)
+    return platformdirs.user_state_path("ticketops") / f"history-{safe}.sqlite3"
+
+
+class LocalRing:
+    """Implements ports.ring.Ring."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database: sqlite3.Connection | None = None
+
+    @property
+    def place(self) -> str:
+        """See ports.ring.Ring."""
+        return str(self._path)
+
+    def append(self, kind: str, at: datetime, body: bytes, keep: timedelta) -> None:
+        """See ports.ring.Ring."""
+        with self._opened() as database:
+            database.execute("DELETE FROM entries WHERE kind = ? AND at < ?", (kind, (at - keep).timestamp()))
+            packed = zlib.compress(body, 1)
+            database.execute("INSERT INTO entries (kind, at, body) VALUES (?, ?, ?)", (kind, at.timestamp(), packed))
+            database.execute(_SHRINK, (kind, _MAX_BYTES))
+
+    def since(self, kind: str, moment: datetime) -> Iterator[tuple[datetime, bytes]]:
+        """See ports.ring.Ring."""
+        with self._opened() as database:
+            query = "SELECT at, body FROM entries WHERE kind = ? AND at >= ? ORDER BY at, rowid"
+            rows = database.execute(query, (kind, moment.timestamp())).fetchall()
+        for at, packed in rows:
+            yield datetime.fromtimestamp(at, UTC), _unpacked(packed)
+
+    def close(self) -> None:
+        """See ports.ring.Ring."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """The database in a transaction; BackendError where the file cannot be used."""
+        try:
+            if self._database is None:
+                self._database = _open(self._path)
+            with self._database as database:
+                yield database
+        except (sqlite3.Error, OSError) as error:
+            raise BackendError(
+                "the local history cannot be used",
+                why=f"{self._path}: {error}",
+                hint="name a file that you may write in lag.history_file, or remove a broken one",
+            ) from error
+
+
+_SHRINK: Final = """
+DELETE FROM entries WHERE rowid IN (
+  SELECT rowid FROM (
+    SELECT rowid, sum(length(body)) OVER (ORDER BY at DESC, rowid DESC) AS used FROM entries WHERE kind = ?
+  ) WHERE used > ?
+)"""
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    database = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
+    database.executescript(_SCHEMA)
+    return database
+
+
+def _unpacked(packed: bytes) -> bytes:
+    try:
+        return zlib.decompress(packed)
+    except zlib.error as error:
+        raise BackendError("the local history is broken", why=str(error), hint="remove lag.history_file") from error

@@ -1,0 +1,1 @@
+"""Looks at consumer groups, kept for a while and judged."""

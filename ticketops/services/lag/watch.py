@@ -1,0 +1,206 @@
+"""Looks at the groups that count, adds each look to the windows, and judges every consumer by its window."""
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Final
+
+from ticketops.domain.lag.ages import age, drain, rate
+from ticketops.domain.lag.looks import Consumer, GroupSeen, Look, Partition, samples
+from ticketops.domain.lag.samples import GroupState, Sample, last_good
+from ticketops.domain.lag.verdicts import Bounds, Judgment, Verdict, judge, worst
+from ticketops.domain.overview.snapshot import GroupLag, PartitionLag
+from ticketops.errors import TicketOpsError
+from ticketops.options.lag import LagOptions
+from ticketops.ports.lag import LagSource
+from ticketops.ports.ring import Ring
+from ticketops.services.lag.windows import Windows, pack, unpack
+
+_PEEKS: Final = 200
+"""Partitions whose next record is read in one look, those that are furthest behind first."""
+_PEEK_PART: Final = 0.3
+"""Part of the time-out that is left for these reads."""
+_SPARKS: Final = 20
+"""Lags of the window that are told."""
+_KIND: Final = "lag"
+_NOTHING: Final = Judgment(verdict=Verdict.OK, lag=0, note="consumes nothing")
+
+
+class LagWatch:
+    """A memory of looks; one instance serves one thread."""
+
+    def __init__(self, source: LagSource, options: LagOptions, ring: Ring | None = None) -> None:
+        """`ring`: where looks of earlier runs are found, and this one's are left."""
+        self._source = source
+        self._options = options
+        self._ring = ring
+        self._keep = timedelta(seconds=options.window)
+        self._windows = Windows(self._keep)
+        self._recalled = ring is None
+        self._times: dict[tuple[Partition, int], datetime | None] = {}
+        self.trouble = ""
+        """Why earlier looks cannot be recalled or kept; empty where they can."""
+
+    def observe(self, timeout: float, only: str | None = None) -> tuple[GroupLag, ...]:
+        """Every group that counts, the worst first; `only` looks at one group.
+
+        BackendUnavailable where nobody answers within `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        names = [name for name in self._source.groups(timeout) if self._counts(name.group, only)]
+        look = self._source.look(names, max(deadline - time.monotonic(), 0.1))
+        self._recall(look.at)
+        taken = {consumer: sample for consumer, sample in samples(look) if self._topic_counts(consumer)}
+        taken |= self._vanished(taken, look, only)
+        enriched = self._enriched(taken, max(deadline - time.monotonic(), 0.1))
+        self._windows.add(enriched.items())
+        self._windows.forget(look.at)
+        self._remember(look.at, enriched)
+        groups = [self._group(seen, look.at, enriched) for seen in _with_gone(look, enriched)]
+        return tuple(sorted(groups, key=lambda group: (-group.judgment.verdict.badness, -group.lag, group.group)))
+
+    def close(self) -> None:
+        """Give up connections; idempotent."""
+        self._source.close()
+        if self._ring is not None:
+            self._ring.close()
+
+    def _counts(self, group: str, only: str | None) -> bool:
+        if only is not None:
+            return group == only
+        options = self._options
+        return _matches(options.groups, group) and not _matches(options.ignore_groups, group)
+
+    def _topic_counts(self, consumer: Consumer) -> bool:
+        topic, options = consumer.partition.topic, self._options
+        return _matches(options.topics, topic) and not _matches(options.ignore_topics, topic)
+
+    def _vanished(self, taken: Mapping[Consumer, Sample], look: Look, only: str | None) -> dict[Consumer, Sample]:
+        """Consumers of the window that this look does not have: their offsets expired, or the group is gone."""
+        listed = {seen.group: seen for seen in look.groups}
+        found = {}
+        for consumer in self._windows.consumers:
+            if consumer in taken or not self._counts(consumer.group, only):
+                continue
+            last, seen = last_good(self._windows.of(consumer)), listed.get(consumer.group)
+            if last is None or seen is None or seen.error:
+                why = seen.error if seen else "the group is gone"
+                found[consumer] = Sample(at=look.at, error=why)
+            elif last.committed is not None or last.end > last.start:
+                found[consumer] = replace(last, at=look.at, committed=None, assigned=False, state=seen.state)
+        return found
+
+    def _enriched(self, taken: Mapping[Consumer, Sample], left: float) -> dict[Consumer, Sample]:
+        """The same with stable ends, and with what a read of the next record told."""
+        behind = {consumer: sample for consumer, sample in taken.items() if sample.lag}
+        if not behind:
+            self._times.clear()
+            return dict(taken)
+        stable = self._source.stable_ends(sorted({consumer.partition for consumer in behind}), left)
+        self._peek(behind, left * _PEEK_PART)
+        return {
+            consumer: replace(
+                sample,
+                stable_end=stable.get(consumer.partition),
+                drained=self._times.get((consumer.partition, sample.committed or 0), sample.at) is None,
+            )
+            if consumer in behind
+            else sample
+            for consumer, sample in taken.items()
+        }
+
+    def _peek(self, behind: Mapping[Consumer, Sample], timeout: float) -> None:
+        """Learn the next records' timestamps; what is known already, by partition and offset, is not asked again.
+
+        That no record is left is asked again: the next one may come.
+        """
+        wanted = {(consumer.partition, sample.committed or 0): sample.lag or 0 for consumer, sample in behind.items()}
+        self._times = {key: at for key, at in self._times.items() if key in wanted and at is not None}
+        ahead = {(c.partition, s.committed or 0) for c, s in behind.items() if (s.committed or 0) < s.start}
+        unknown = [key for key in wanted if key not in self._times and key not in ahead]
+        unknown.sort(key=lambda key: -wanted[key])
+        for round_ in _rounds(unknown[:_PEEKS]):
+            told = self._source.records_at(dict(round_), timeout)
+            self._times |= {key: told[key[0]] for key in round_ if key[0] in told}
+
+    def _recall(self, now: datetime) -> None:
+        if self._recalled or self._ring is None:
+            return
+        self._recalled = True
+        try:
+            for _, body in self._ring.since(_KIND, now - self._keep):
+                self._windows.add(unpack(body))
+        except TicketOpsError as error:
+            self.trouble = str(error)
+
+    def _remember(self, at: datetime, taken: Mapping[Consumer, Sample]) -> None:
+        if self._ring is None or self.trouble:
+            return
+        try:
+            self._ring.append(_KIND, at, pack(taken), self._keep)
+        except TicketOpsError as error:
+            self.trouble = str(error)
+
+    def _group(self, seen: GroupSeen, now: datetime, taken: Mapping[Consumer, Sample]) -> GroupLag:
+        consumers = sorted(consumer for consumer in taken if consumer.group == seen.group)
+        parts = tuple(self._partition(consumer, seen, now) for consumer in consumers)
+        error = Judgment(verdict=Verdict.UNKN, lag=None, note=seen.error) if seen.error else _NOTHING
+        return GroupLag(
+            group=seen.group,
+            kind=seen.kind,
+            state=seen.state,
+            members=seen.members,
+            partitions=parts,
+            judgment=worst(part.judgment for part in parts) or error,
+        )
+
+    def _partition(self, consumer: Consumer, seen: GroupSeen, now: datetime) -> PartitionLag:
+        window = self._windows.of(consumer)
+        good = last_good(window) or window[-1]
+        left = drain(window)
+        return PartitionLag(
+            topic=consumer.partition.topic,
+            partition=consumer.partition.number,
+            judgment=judge(window, Bounds(lag=self._options.bound)),
+            committed=good.committed,
+            start=good.start,
+            end=good.end,
+            age=age(window, now, self._times.get((consumer.partition, good.committed or 0))),
+            drain_seconds=None if left is None else left.total_seconds(),
+            rate=rate(window),
+            member=seen.holders.get(consumer.partition, ""),
+            sparkline=_sparks(window),
+        )
+
+
+def _with_gone(look: Look, taken: Mapping[Consumer, Sample]) -> Iterator[GroupSeen]:
+    yield from look.groups
+    listed = {seen.group for seen in look.groups}
+    for group in sorted({consumer.group for consumer in taken} - listed):
+        yield GroupSeen(group=group, kind="gone", state=GroupState.DEAD)
+
+
+def _sparks(window: Sequence[Sample]) -> tuple[int, ...]:
+    """Evenly chosen lags of the window, the latest among them."""
+    lags = [sample.lag for sample in window if sample.lag is not None]
+    step = max(1, -(-len(lags) // _SPARKS))
+    return tuple(reversed(lags[::-1][::step]))
+
+
+def _rounds(keys: Iterable[tuple[Partition, int]]) -> Iterator[list[tuple[Partition, int]]]:
+    """Keys in rounds in which no partition occurs twice: a consumer reads a partition from one offset at a time."""
+    waiting = sorted(keys)
+    rounds: list[list[tuple[Partition, int]]] = []
+    for _, same in groupby(waiting, key=lambda key: key[0]):
+        for number, key in enumerate(same):
+            if number == len(rounds):
+                rounds.append([])
+            rounds[number].append(key)
+    yield from rounds
+
+
+def _matches(patterns: Sequence[str], text: str) -> bool:
+    return any(re.fullmatch(pattern, text) for pattern in patterns)
