@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg import Connection, sql
 
 from ticketops.backends.postgres import layout as layouts
+from ticketops.backends.postgres.backlog import NO_DEAD_LETTER, BacklogQueries
 from ticketops.backends.postgres.layout import Layout
 from ticketops.backends.postgres.relay_marks import PROCESSOR_ATTEMPTS
 from ticketops.backends.postgres.session import Session
@@ -21,24 +22,6 @@ _COUNT_COST = 100.0
 _COUNT_TIMEOUT = 4000
 """Milliseconds."""
 
-_HELD: LiteralString = """EXISTS (
-    SELECT 1 FROM {failures} h WHERE h.scope = %(scope)s AND h.state <> 'dead'
-      AND h.aggregate_type = {aggregate_type} AND h.aggregate_id = {aggregate_id})"""
-_NO_DEAD_LETTER: LiteralString = """NOT EXISTS (
-    SELECT 1 FROM {failures} d WHERE d.scope = %(scope)s AND d.event_id = {id} AND d.state IN ('dead', 'parked'))"""
-"""A row that waits, in a table without a status."""
-_PENDING: LiteralString = "SELECT count(*) FROM {table} o WHERE {waiting}"
-_OLDEST: LiteralString = (
-    """
-SELECT date_part('epoch', clock_timestamp() - {created_at}) FROM {table} o
-WHERE {waiting} AND NOT """
-    + _HELD
-    + " ORDER BY {created_at} LIMIT 1"
-)
-_HELD_BACK: LiteralString = """
-SELECT count(*) FROM (SELECT DISTINCT aggregate_type, aggregate_id FROM {failures}
-                      WHERE scope = %(scope)s AND state IN ('retrying', 'blocked')) h
-"""
 _DEAD_ROWS: LiteralString = "SELECT count(*) FROM {table} o WHERE {status} = 'FAILED' AND {retry_count} >= %(max)s"
 _DEAD_FAILURES: LiteralString = """
 SELECT count(*) FROM {failures} WHERE scope = %(scope)s AND state IN ('dead', 'parked')
@@ -118,15 +101,8 @@ class PostgresOutboxCare:
         """See ports.OutboxCare."""
         layout = self._layout
         with self._session.use() as connection:
-            oldest = self._scalar(connection, _OLDEST) if layout.has("created_at") else None
-            pending = int(self._scalar(connection, _PENDING) or 0)
-            held_back = int(self._scalar(connection, _HELD_BACK) or 0)
-        return Backlog(
-            pending=pending,
-            oldest_seconds=None if oldest is None else max(0.0, float(oldest)),
-            held_back=held_back,
-            dead=self._count_dead(),
-        )
+            pending, oldest, held_back = BacklogQueries(layout).waiting(connection)
+        return Backlog(pending=pending, oldest_seconds=oldest, held_back=held_back, dead=self._count_dead())
 
     def _count_dead(self) -> int:
         started = time.monotonic()
@@ -197,20 +173,18 @@ class PostgresOutboxCare:
             "aggregate_type",
             "aggregate_id",
             "status",
-            "created_at",
             "published_at",
             "retry_count",
         )
         columns = {name: layout.column(name) for name in names}
         targets = {f"set_{name}": layout.target(name) for name in ("status", "retry_count", "last_error")}
         failures = layout.own("outbox_failures")
-        no_dead_letter = sql.SQL(_NO_DEAD_LETTER).format(failures=failures, id=columns["id"])
+        no_dead_letter = sql.SQL(NO_DEAD_LETTER).format(failures=failures, id=columns["id"])
         return sql.SQL(query).format(
             table=layout.table,
             failures=failures,
             batches=layout.own("relay_batches"),
             pending=layout.pending,
-            waiting=layout.pending if layout.has("status") else no_dead_letter,
             unparked=no_dead_letter,
             order=layout.order,
             **columns,
