@@ -242,3 +242,10 @@ def deadline(connection: "psycopg.Connection[tuple[Any, ...]]", seconds: float) 
     """Shut the connection down where the block takes longer than `seconds`."""
     with _WATCHDOG.guard(connection, seconds):
         yield
+
+
+@contextmanager
+def bounded(connection: "sqlalchemy.Connection", seconds: float) -> Iterator[None]:
+    """The same for a connection of `engine`."""
+    with deadline(connection.connection.driver_connection, seconds):  # type: ignore[arg-type]  # it is psycopg's
+        yield

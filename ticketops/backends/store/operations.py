@@ -1,0 +1,350 @@
+"""The port OperationStore over the tables."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, and_, delete, insert, or_, select, update
+
+from ticketops.backends.store import audit
+from ticketops.backends.store.columns import key_of
+from ticketops.backends.store.operation_rows import (
+    ids_between,
+    item_values,
+    operation_values,
+    result_values,
+    to_counts,
+    to_item,
+    to_operation,
+)
+from ticketops.backends.store.place import Place
+from ticketops.domain.deadletters import Outcome, Result
+from ticketops.domain.operations import (
+    ENDED,
+    AuditEntry,
+    FrozenItem,
+    Operation,
+    OperationItem,
+    OperationState,
+    cancel_entry,
+    cancel_note,
+    end_entry,
+    item_entry,
+    item_target,
+    start_entry,
+)
+from ticketops.errors import NotFoundError, RefusedError, UsageError
+
+_LOAD = 5000
+"""Items that are written at a time when an operation is stored."""
+_PAGE = 2000
+"""Items that are read at a time."""
+_DROP = 20_000
+"""Items that are dropped in one transaction."""
+_LIST = "`ticketops ops list` shows them"
+_One = TypeVar("_One")
+
+
+class SqlOperationStore:
+    """Implements ports.OperationStore; one instance serves one thread."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        tables = place.tables
+        self._operations, self._items, self._results, self._audit = (
+            tables.operations,
+            tables.items,
+            tables.results,
+            tables.audit,
+        )
+
+    @property
+    def place(self) -> str:
+        """See ports.OperationStore."""
+        return self._place.name
+
+    @property
+    def shared(self) -> bool:
+        """See ports.OperationStore."""
+        return self._place.shared
+
+    def now(self) -> datetime:
+        """See ports.OperationStore."""
+        with self._place.reading() as connection:
+            return self._place.clock(connection)
+
+    def create(self, operation: Operation, items: Iterable[FrozenItem]) -> Operation:
+        """See ports.OperationStore."""
+        o = self._operations
+        with self._place.writing(bounded=False) as connection:
+            made = connection.execute(insert(o).values(operation_values(operation)))
+            seq = made.inserted_primary_key[0]  # type: ignore[index]  # an insert of one row has one
+            total, counts = self._freeze(connection, seq, operation.created_at, items)
+            change = update(o).where(o.c.seq == seq).values(total=total, counts=_stored(counts))
+            connection.execute(change)
+            stored = to_operation(connection.execute(select(o).where(o.c.seq == seq)).one())
+            audit.write(connection, self._audit, start_entry(stored))
+        return stored
+
+    def _freeze(
+        self, connection: Connection, seq: int, at: datetime, items: Iterable[FrozenItem]
+    ) -> tuple[int, dict[Outcome, int]]:
+        total, counts = 0, dict[Outcome, int]()
+        for chunk in _chunks(items, _LOAD):
+            numbered = list(enumerate(chunk, total + 1))
+            left = [result_values(seq, n, item.left, item.detail, at) for n, item in numbered if item.left]
+            self._place.load(connection, self._items, [item_values(seq, n, item) for n, item in numbered])
+            if left:
+                self._place.load(connection, self._results, left)
+            for item in chunk:
+                if item.left:
+                    counts[item.left] = counts.get(item.left, 0) + 1
+            total += len(chunk)
+        return total, counts
+
+    def find(self, text: str) -> Operation:
+        """See ports.OperationStore."""
+        between = ids_between(text)
+        if between is None:
+            raise NotFoundError(f"there is no operation {text}", hint=_LIST)
+        o = self._operations
+        with self._place.reading() as connection:
+            rows = connection.execute(select(o).where(o.c.id.between(*between)).order_by(o.c.id).limit(2)).all()
+        if not rows:
+            raise NotFoundError(f"there is no operation {text}", hint=_LIST)
+        if len(rows) > 1:
+            raise UsageError(f"{text} names more than one operation", hint="give more of the id")
+        return to_operation(rows[0])
+
+    def recent(self, *, state: OperationState | None = None, queue: str | None = None, limit: int) -> list[Operation]:
+        """See ports.OperationStore."""
+        o = self._operations
+        query = select(o).order_by(o.c.seq.desc())
+        if state is not None:
+            query = query.where(o.c.state == state.value)
+        streamed = {"yield_per": 100}
+        with self._place.reading() as connection, connection.execute(query, execution_options=streamed) as rows:
+            found = (to_operation(row) for row in rows if queue is None or queue in row.queues)
+            return list(islice(found, limit))
+
+    def claim(self, operation: UUID, runner: str, ttl: float) -> bool:
+        """See ports.OperationStore."""
+        with self._place.writing() as connection:
+            row = self._locked(connection, operation)
+            current, now = to_operation(row), self._place.clock(connection)
+            if current.runner != runner and current.worked_on(now):
+                return False
+            if current.state not in ENDED and not row.cancel_asked:
+                values = {"state": OperationState.RUNNING.value, "ended_at": None, "note": ""}
+                lease = {"runner": runner, "runner_until": now + timedelta(seconds=ttl), "runner_ttl": ttl}
+                self._update(connection, row, values | lease)
+                return True
+            if current.state not in ENDED:
+                current = self._close(connection, row, OperationState.CANCELLED, current.note)
+        raise _over(current)
+
+    def pending(self, operation: UUID, limit: int) -> list[OperationItem]:
+        """See ports.OperationStore."""
+        o = self._operations
+        with self._place.reading() as connection:
+            row = _known(connection.execute(select(o.c.seq, o.c.first_open).where(o.c.id == operation)), operation)
+            return [to_item(one) for one in connection.execute(self._open(row).limit(limit))]
+
+    def _open(self, row: Row[Any]) -> Select[Any]:
+        """Items without a result; none of them is before `first_open`."""
+        i, r = self._items, self._results
+        same = and_(r.c.operation == i.c.operation, r.c.number == i.c.number)
+        return (
+            select(i, r.c.outcome, r.c.detail, r.c.at)
+            .select_from(i.outerjoin(r, same))
+            .where(i.c.operation == row.seq, i.c.number >= row.first_open, r.c.number.is_(None))
+            .order_by(i.c.number)
+        )
+
+    def record(self, operation: UUID, runner: str, results: Mapping[int, Result]) -> bool:
+        """See ports.OperationStore."""
+        with self._place.writing() as connection:
+            row = self._locked(connection, operation)
+            _check_runner(row, runner)
+            now = self._place.clock(connection)
+            values = self._add(connection, row, results, now) if results else {}
+            if row.runner == runner:
+                values["runner_until"] = now + timedelta(seconds=row.runner_ttl)
+            self._update(connection, row, values)
+        return not row.cancel_asked
+
+    def _add(
+        self, connection: Connection, row: Row[Any], results: Mapping[int, Result], now: datetime
+    ) -> dict[str, Any]:
+        """Write results that are new; what changes in the operation."""
+        r, first, last = self._results, min(results), max(results)
+        there = select(r.c.number).where(r.c.operation == row.seq, r.c.number.between(first, last))
+        known = set(connection.execute(there).scalars())
+        new = {number: result for number, result in results.items() if number not in known}
+        values = [result_values(row.seq, n, result.outcome, result.detail, now) for n, result in sorted(new.items())]
+        self._place.load(connection, r, values)
+        counts = to_counts(row.counts)
+        for result in new.values():
+            counts[result.outcome] = counts.get(result.outcome, 0) + 1
+        return {"counts": _stored(counts), "first_open": self._first_open(connection, row, set(results) | known)}
+
+    def _first_open(self, connection: Connection, row: Row[Any], done: set[int]) -> int:
+        number: int = row.first_open
+        while number in done:
+            number += 1
+        if number > row.first_open or number > row.total:
+            return number
+        found = connection.execute(self._open(row).limit(1)).first()
+        return row.total + 1 if found is None else int(found.number)
+
+    def end(self, operation: UUID, runner: str, state: OperationState, note: str = "") -> Operation:
+        """See ports.OperationStore."""
+        with self._place.writing() as connection:
+            row = self._locked(connection, operation)
+            _check_runner(row, runner)
+            current = to_operation(row)
+            if current.state not in ENDED:
+                return self._close(connection, row, state, note or (current.note if row.cancel_asked else ""))
+        if current.state is state:
+            return current
+        raise _over(current)
+
+    def _close(self, connection: Connection, row: Row[Any], state: OperationState, note: str) -> Operation:
+        now = self._place.clock(connection)
+        values = {"state": state.value, "note": note, "ended_at": now, "runner": "", "runner_until": None}
+        closed = self._update(connection, row, values)
+        audit.write(connection, self._audit, end_entry(closed, now))
+        return closed
+
+    def cancel(self, operation: UUID, actor: str, reason: str) -> Operation:
+        """See ports.OperationStore."""
+        with self._place.writing() as connection:
+            row = self._locked(connection, operation)
+            current, now = to_operation(row), self._place.clock(connection)
+            if current.state in ENDED:
+                raise _over(current)
+            note = cancel_note(actor, reason)
+            asked = self._update(connection, row, {"cancel_asked": True, "note": note})
+            if not current.worked_on(now):
+                asked = self._close(connection, row, OperationState.CANCELLED, note)
+            audit.write(connection, self._audit, cancel_entry(asked, actor, reason, now))
+        return asked
+
+    def items(self, operation: UUID) -> Iterator[OperationItem]:
+        """See ports.OperationStore; read in pages, so that no transaction stays open."""
+        o, i, r = self._operations, self._items, self._results
+        with self._place.reading() as connection:
+            row = _known(connection.execute(select(o.c.seq).where(o.c.id == operation)), operation)
+        same = and_(r.c.operation == i.c.operation, r.c.number == i.c.number)
+        query = select(i, r.c.outcome, r.c.detail, r.c.at).select_from(i.outerjoin(r, same)).order_by(i.c.number)
+        last = 0
+        while True:
+            page = query.where(i.c.operation == row.seq, i.c.number.between(last + 1, last + _PAGE))
+            with self._place.reading() as connection:
+                found = [to_item(one) for one in connection.execute(page)]
+            if not found:
+                return
+            yield from found
+            last += _PAGE
+
+    def history(self, queue: str, item: str, origin: str) -> list[AuditEntry]:
+        """See ports.OperationStore."""
+        with self._place.reading() as connection:
+            rows = connection.execute(self._history(queue, item, origin)).all()
+            log = audit.of_targets(connection, self._audit, [item_target(queue, one) for one in (item, origin)])
+            seqs = {row.operation for row in rows}
+            o = self._operations
+            owners = connection.execute(select(o).where(o.c.seq.in_(seqs))) if seqs else ()
+            operations = {row.seq: to_operation(row) for row in owners}
+        results = [item_entry(operations[row.operation], to_item(row)) for row in rows]
+        return sorted(log + results, key=lambda entry: entry.at)
+
+    def _history(self, queue: str, item: str, origin: str) -> Select[Any]:
+        i, r = self._items, self._results
+        same = and_(r.c.operation == i.c.operation, r.c.number == i.c.number)
+        item_key, origin_key = key_of(queue, item), key_of(queue, origin)
+        return (
+            select(i, r.c.outcome, r.c.detail, r.c.at)
+            .select_from(i.join(r, same))
+            .where(
+                or_(
+                    i.c.item_key == item_key,
+                    and_(i.c.item_key == origin_key, i.c.origin.is_(None)),
+                    i.c.origin_key == origin_key,
+                )
+            )
+            .order_by(i.c.operation, i.c.number)
+        )
+
+    def audit(self, entry: AuditEntry) -> None:
+        """See ports.OperationStore."""
+        with self._place.writing() as connection:
+            audit.write(connection, self._audit, entry)
+
+    def log(self, *, since: datetime | None = None, limit: int) -> list[AuditEntry]:
+        """See ports.OperationStore."""
+        with self._place.reading() as connection:
+            return audit.newest(connection, self._audit, since, limit)
+
+    def forget(self, before: datetime, limit: int) -> int:
+        """See ports.OperationStore."""
+        o = self._operations
+        ended = o.c.state.in_(sorted(state.value for state in ENDED))
+        old = select(o.c.seq, o.c.total).where(ended, o.c.items_kept, o.c.ended_at < before, o.c.total > 0)
+        with self._place.reading() as connection:
+            chosen = connection.execute(old.order_by(o.c.seq).limit(limit)).all()
+        for seq, total in chosen:
+            self._drop_items(seq, total)
+        return len(chosen)
+
+    def _drop_items(self, seq: int, total: int) -> None:
+        o = self._operations
+        for first in range(1, total + 1, _DROP):
+            with self._place.writing() as connection:
+                for table in (self._items, self._results):
+                    of_range = table.c.number.between(first, first + _DROP - 1)
+                    connection.execute(delete(table).where(table.c.operation == seq, of_range))
+        with self._place.writing() as connection:
+            connection.execute(update(o).where(o.c.seq == seq).values(items_kept=False))
+
+    def close(self) -> None:
+        """See ports.OperationStore."""
+        self._place.close()
+
+    def _locked(self, connection: Connection, operation: UUID) -> Row[Any]:
+        o = self._operations
+        return _known(connection.execute(select(o).where(o.c.id == operation).with_for_update()), operation)
+
+    def _update(self, connection: Connection, row: Row[Any], values: Mapping[str, Any]) -> Operation:
+        o = self._operations
+        if values:
+            connection.execute(update(o).where(o.c.seq == row.seq).values(values))
+        return to_operation(connection.execute(select(o).where(o.c.seq == row.seq)).one())
+
+
+def _known(found: Any, operation: UUID) -> Row[Any]:  # noqa: ANN401 - the result of any select
+    row: Row[Any] | None = found.first()
+    if row is None:
+        raise NotFoundError(f"there is no operation {operation}", hint=_LIST)
+    return row
+
+
+def _check_runner(row: Row[Any], runner: str) -> None:
+    if row.runner not in {"", runner}:
+        raise RefusedError(f"operation {row.id} is run by {row.runner}", why="the lease was over")
+
+
+def _over(operation: Operation) -> RefusedError:
+    return RefusedError(f"operation {operation.id} is {operation.state}", why=operation.note)
+
+
+def _stored(counts: Mapping[Outcome, int]) -> dict[str, int]:
+    return {outcome.value: number for outcome, number in counts.items()}
+
+
+def _chunks(items: Iterable[_One], size: int) -> Iterator[list[_One]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
