@@ -1,0 +1,50 @@
+"""Where operations, holds and the archive are kept."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ticketops.backends.store.place import Place
+    from ticketops.config import Config
+    from ticketops.ports.operations import Annotations, OperationStore
+
+
+def open_operation_store(config: "Config") -> "OperationStore":
+    """Operations and the audit log, for one thread."""
+    from ticketops.backends.store.operations import SqlOperationStore  # noqa: PLC0415 - loads SQLAlchemy
+
+    return SqlOperationStore(_place(config))
+
+
+def open_annotations(config: "Config") -> "Annotations":
+    """Holds, the archive and edits, for one thread."""
+    from ticketops.backends.store.annotations import SqlAnnotations  # noqa: PLC0415 - loads SQLAlchemy
+
+    return SqlAnnotations(_place(config))
+
+
+def store_file(config: "Config") -> Path:
+    """The local file; each context has one of its own unless the configuration names one."""
+    import platformdirs  # noqa: PLC0415 - only who keeps a file needs it
+
+    if config.dlq.store_file:
+        return Path(config.dlq.store_file).expanduser()
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in config.context)
+    return platformdirs.user_state_path("ticketops", appauthor=False) / f"operations-{name}.sqlite3"
+
+
+def _place(config: "Config") -> "Place":
+    if config.dlq.store == "local":
+        from ticketops.backends.store.sqlite import SqlitePlace  # noqa: PLC0415 - loads SQLAlchemy
+
+        return SqlitePlace(store_file(config))
+    from ticketops.backends.postgres import session  # noqa: PLC0415 - loads the driver
+    from ticketops.backends.store.postgres import Driver, PostgresPlace  # noqa: PLC0415 - loads SQLAlchemy
+
+    driver = Driver(
+        engine=partial(session.engine, config.postgres, application="ticketops operations"),
+        translated=session.translated,
+        bounded=partial(session.bounded, seconds=config.postgres.answer_timeout),
+    )
+    return PostgresPlace(driver, config.postgres.own_schema)
