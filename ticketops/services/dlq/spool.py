@@ -1,0 +1,60 @@
+"""Chosen items between a plan and its operation: in memory while they are few, else in a file without a name."""
+
+import pickle
+import tempfile
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final, Self
+
+from ticketops.domain.operations import FrozenItem
+
+_IN_MEMORY: Final = 4_000_000
+"""Bytes."""
+_PAGE: Final = 1000
+"""Items that are written as one."""
+
+
+class Spool:
+    """Items in the order they were added."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - `close` closes it
+        self._page: list[FrozenItem] = []
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, item: FrozenItem) -> None:
+        """Keep one more."""
+        self._page.append(item)
+        self._count += 1
+        if len(self._page) == _PAGE:
+            self._write()
+
+    def __iter__(self) -> Iterator[FrozenItem]:
+        """All of them; one reader at a time, and nothing is added meanwhile."""
+        self._write()
+        self._file.seek(0)
+        while True:
+            try:
+                yield from pickle.load(self._file)  # noqa: S301 - nobody else can write to this file
+            except EOFError:
+                return
+
+    def close(self) -> None:
+        """Give the space back; idempotent."""
+        self._file.close()
+
+    def _write(self) -> None:
+        if self._page:
+            pickle.dump(self._page, self._file, pickle.HIGHEST_PROTOCOL)
+            self._page = []
