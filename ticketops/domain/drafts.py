@@ -31,8 +31,21 @@ class Draft:
         self._fields: dict[Field, object] = {}
         self._events: list[OutboxEvent] = []
         self._compensations: list[Compensation] = []
-        self.subject = subject
+        self._subject = subject
+        self._new: dict[str, Any] = {}
+
+    @property
+    def subject(self) -> Subject:
         """As it will be."""
+        if self._new:
+            self._subject, self._new = replace(self._subject, **self._new), {}
+        return self._subject
+
+    @property
+    def state(self) -> str:
+        """The state that it will be in."""
+        state: str = self._new.get("state", self._subject.state)
+        return state
 
     @property
     def at(self) -> datetime:
@@ -43,8 +56,7 @@ class Draft:
         """Set fields; do it before `fire`, so that the outbox event tells of them."""
         cleaned = {name: storable(value) if isinstance(value, str) else value for name, value in fields.items()}
         self._fields |= cleaned
-        changed: dict[str, Any] = {name.value: value for name, value in cleaned.items()}
-        self.subject = replace(self.subject, **changed)
+        self._new |= {name.value: value for name, value in cleaned.items()}
 
     def fire(self, event: str, reason: str = "") -> str | Refusal:
         """The new state, or why there is none, and then the draft is as it was.
@@ -52,19 +64,19 @@ class Draft:
         The time of the new state is set where the machine says so, and its outbox event added. The reason goes into
         the history; a cancellation's becomes cancellation_reason where that is not set.
         """
-        target = decide(self._machine, self.subject.state, event, self._at, self.subject.expires_at)
+        target = decide(self._machine, self.state, event, self._at, self._subject.expires_at)
         if isinstance(target, Refusal):
             return target
         self._moves.append(
             Move(
-                source=self.subject.state,
+                source=self.state,
                 event=event,
                 target=target,
                 triggered_by=self._triggered_by,
                 reason=storable(reason, REASON_LENGTH),
             )
         )
-        self.subject = replace(self.subject, state=target)
+        self._new["state"] = target
         self._stamp(target, reason)
         self._announce(target, reason)
         return target

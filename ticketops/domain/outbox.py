@@ -78,6 +78,8 @@ class OutboxEvent:
     """The event id, by which consumers drop repeats."""
     trace_parent: str | None = None
     """A W3C traceparent; stored only where the table has a column for it."""
+    _text: str = field(init=False, repr=False, compare=False)
+    """The payload as it was when it was checked."""
 
     def __post_init__(self) -> None:
         _check_text("aggregate_type", self.aggregate_type, MAX_TYPE)
@@ -87,12 +89,12 @@ class OutboxEvent:
             raise InvalidEvent("id is not a UUID", why=f"it is a {type(self.id).__name__}")
         if self.trace_parent is not None:
             _check_text("trace_parent", self.trace_parent, MAX_TRACE_PARENT)
-        self.payload_text()
+        text = self.payload if isinstance(self.payload, str | bytes) else json_payload.dump(self.payload)
+        object.__setattr__(self, "_text", json_payload.checked(text))
 
     def payload_text(self) -> str:
-        """The payload as JSON text that PostgreSQL's jsonb accepts."""
-        text = self.payload if isinstance(self.payload, str | bytes) else json_payload.dump(self.payload)
-        return json_payload.checked(text)
+        """The payload as JSON text that PostgreSQL's jsonb accepts, as it was when the event was made."""
+        return self._text
 
 
 def _check_text(name: str, value: object, limit: int) -> None:

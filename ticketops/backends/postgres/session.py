@@ -162,26 +162,20 @@ class Session:
             raise
 
     @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
+    def transaction(
+        self, *, durable: bool = True, impatient: bool = False
+    ) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
         """A transaction; with `durable` false its commit does not wait for the disk.
 
-        The server ends it where this process hangs in it: its locks would keep the shards from other relays.
+        An impatient one waits for a lock postgres.lock_timeout at most. The server ends it where this process hangs
+        in it: its locks would keep the shards from other relays.
         """
         settings = self._settings if durable else f"{self._settings}; SET LOCAL synchronous_commit TO off"
+        if impatient:
+            wait = max(round(self._options.lock_timeout * 1000), 1)
+            settings = f"{settings}; SET LOCAL lock_timeout = {wait}"
         with self.use() as connection, connection.transaction():
             connection.execute(settings.encode())
-            yield connection
-
-    @contextmanager
-    def pipelined(self) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
-        """A durable transaction whose statements are sent together where none of their answers is read between.
-
-        Waits for locks postgres.lock_timeout at most; the server ends it where this process hangs in it.
-        """
-        wait = max(round(self._options.lock_timeout * 1000), 1)
-        with self.use() as connection, connection.pipeline(), connection.transaction():
-            connection.execute(self._settings.encode())
-            connection.execute(f"SET LOCAL lock_timeout = {wait}".encode())
             yield connection
 
     def close(self) -> None:

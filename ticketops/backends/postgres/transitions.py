@@ -1,7 +1,6 @@
 """The port TransitionStore on PostgreSQL: a unit is one transaction of few round trips."""
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -59,7 +58,7 @@ class PostgresTransitions:
         """See ports.TransitionStore."""
         statements = self._statements
         try:
-            with self._session.pipelined() as connection:
+            with self._session.transaction(impatient=True) as connection:
                 yield PostgresUnit(self.machine, connection, statements, self._postgres.schema, self._outbox)
         except SchemaError:
             self._found = None
@@ -68,25 +67,18 @@ class PostgresTransitions:
     def find(self, text: str) -> list[Subject]:
         """See ports.TransitionStore."""
         statements = self._statements
-        key = statements.layout.canonical(text)
-        tries = [(statements.by_key, key), (statements.by_reference, text), (statements.by_payment, text)]
+        tries = [
+            (statements.by_key, statements.layout.canonical(text)),
+            (statements.by_reference, text),
+            (statements.by_payment, text),
+        ]
         with self._session.use() as connection:
             for statement, value in tries:
-                if statement and value is not None and "\0" not in value:
-                    rows = connection.execute(
-                        statement, {"text": storable(value), "limit": _FOUND}, prepare=False
-                    ).fetchall()
+                if statement and value is not None and value == storable(value):
+                    rows = connection.execute(statement, {"text": value, "limit": _FOUND}).fetchall()
                     if rows:
-                        return self._with_seats(connection, rows)
+                        return subjects(statements.columns, rows)
         return []
-
-    def _with_seats(self, connection: Connection[tuple[Any, ...]], rows: Rows) -> list[Subject]:
-        statements = self._statements
-        found = subjects(statements.columns, rows)
-        seats: Rows = ()
-        if statements.seats:
-            seats = connection.execute(statements.seats, {"keys": [subject.key for subject in found]}).fetchall()
-        return with_seats(found, seats)
 
     def forget(self, days: float, limit: int) -> int:
         """See ports.TransitionStore."""
@@ -141,12 +133,11 @@ class PostgresUnit:
         values = {"keys": [key for key in dict.fromkeys(asked.values()) if key is not None]}
         if not values["keys"]:
             return {}
-        locking = self._run(self._statements.lock if wait else self._statements.lock_free, values)
-        seats = self._run(self._statements.seats, values) if self._statements.seats else None
-        clock = self._run(NOW)
-        found = subjects(self._statements.columns, locking.fetchall())
-        found = with_seats(found, seats.fetchall() if seats else ())
-        self._now = _moment(clock)
+        rows = self._run(self._statements.lock if wait else self._statements.lock_free, values).fetchall()
+        if not rows:
+            return {}
+        self._now = max(row[-1] for row in rows)
+        found = subjects(self._statements.columns, rows)
         by_key = {subject.key: subject for subject in found}
         return {key: by_key[canonical] for key, canonical in asked.items() if canonical in by_key}
 
@@ -156,8 +147,7 @@ class PostgresUnit:
 
     def save(self, changes: Sequence[Change]) -> None:
         """See ports.Unit."""
-        self._update([change for change in changes if change.moves or change.fields])
-        self._record([(change.after.key, move, change.at) for change in changes for move in change.moves])
+        self._move(changes)
         self._compensate([change for change in changes if change.compensations])
         self._write(changes)
 
@@ -172,7 +162,7 @@ class PostgresUnit:
             target=initial,
             triggered_by=storable(triggered_by, TRIGGER_LENGTH),
         )
-        self._record([(made.key, move, self.now)])
+        self._run(self._statements.record, _recorded([(made.key, move, self.now)]))
         return self.lock([made.key])[made.key]
 
     def _insert(self, made: Subject) -> None:
@@ -183,28 +173,20 @@ class PostgresUnit:
         if made.seats and self._statements.add_seats:
             self._run(self._statements.add_seats, {"text": made.key, "seats": list(made.seats)})
 
-    def _update(self, changes: Sequence[Change]) -> None:
-        if not changes:
-            return
-        after = [change.after for change in changes]
-        values: dict[str, object] = {"at": [change.at for change in changes]}
-        values |= {name: [getattr(one, name) for one in after] for name in ("key", "state", *self._statements.settable)}
-        self._run(self._statements.update, values)
+    def _move(self, changes: Sequence[Change]) -> None:
+        statements = self._statements
+        changed = [change for change in changes if change.moves or change.fields]
+        moves = [(change.after.key, move, change.at) for change in changes for move in change.moves]
+        if moves:
+            self._run(statements.move, self._updated(changed) | _recorded(moves))
+        elif changed:
+            self._run(statements.update, self._updated(changed))
 
-    def _record(self, moves: Sequence[tuple[str, Move, datetime]]) -> None:
-        if not moves:
-            return
-        values = {
-            "key": [key for key, _, _ in moves],
-            "transition_id": [str(move.id) for _, move, _ in moves],
-            "from_state": [move.source for _, move, _ in moves],
-            "to_state": [move.target for _, move, _ in moves],
-            "event": [move.event for _, move, _ in moves],
-            "triggered_by": [move.triggered_by for _, move, _ in moves],
-            "reason": [move.reason for _, move, _ in moves],
-            "created_at": [at for _, _, at in moves],
-        }
-        self._run(self._statements.record, values)
+    def _updated(self, changes: Sequence[Change]) -> dict[str, object]:
+        after = [change.after for change in changes]
+        names = ("key", "state", *self._statements.settable)
+        values: dict[str, object] = {name: [getattr(one, name) for one in after] for name in names}
+        return values | {"at": [change.at for change in changes]}
 
     def _compensate(self, changes: Sequence[Change]) -> None:
         pairs = [(change, one) for change in changes for one in change.compensations]
@@ -229,17 +211,22 @@ class PostgresUnit:
 
 
 def subjects(columns: Sequence[str], rows: Rows) -> list[Subject]:
-    """Rows as subjects; `columns` are their TicketOps names."""
-    return [Subject(**dict(zip(columns, row, strict=True))) for row in rows]
+    """Rows as subjects: `columns` by their TicketOps names, then the seats."""
+    count = len(columns)
+    return [Subject(**dict(zip(columns, row, strict=False)), seats=tuple(row[count])) for row in rows]
 
 
-def with_seats(found: Sequence[Subject], rows: Rows) -> list[Subject]:
-    """Give each subject its seats, of rows of (key, seat)."""
-    seats: dict[str, list[str]] = defaultdict(list)
-    for key, seat in rows:
-        if seat is not None:
-            seats[key].append(seat)
-    return [replace(one, seats=tuple(seats[one.key])) if one.key in seats else one for one in found]
+def _recorded(moves: Sequence[tuple[str, Move, datetime]]) -> dict[str, object]:
+    return {
+        "moved_key": [key for key, _, _ in moves],
+        "transition_id": [str(move.id) for _, move, _ in moves],
+        "from_state": [move.source for _, move, _ in moves],
+        "to_state": [move.target for _, move, _ in moves],
+        "event": [move.event for _, move, _ in moves],
+        "triggered_by": [move.triggered_by for _, move, _ in moves],
+        "reason": [move.reason for _, move, _ in moves],
+        "created_at": [at for _, _, at in moves],
+    }
 
 
 def _moment(cursor: Cursor[tuple[Any, ...]]) -> datetime:

@@ -41,8 +41,15 @@ class Statements(Protocol):
     def driver(self) -> Any:  # noqa: ANN401 - psycopg or another driver below SQLAlchemy
         """The driver's connection."""
 
+    @property
+    def array(self) -> str:
+        """The placeholder of an array."""
+
 
 class _Psycopg:
+    array = "%b"
+    """Binary: an array as text has every quote of the payloads escaped, twice the time of all the rest."""
+
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self.driver = connection
 
@@ -57,6 +64,8 @@ class _Psycopg:
 
 
 class _SqlAlchemy:
+    array = "%s"
+
     def __init__(self, connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy may not be loaded
         self._connection = connection
         self.driver = connection.connection.driver_connection
@@ -155,7 +164,7 @@ def _insert(statements: Statements, schema: str, table: str, columns: OutboxColu
     query = (
         f"INSERT INTO {_escaped(target)} ({', '.join(_escaped(quoted(name)) for name in names)}) "
         f"SELECT {', '.join(values).replace('{payload}', payload)} "
-        f"FROM unnest({', '.join(f'%s::{kind}[]' for kind in arrays)}) WITH ORDINALITY AS e ({inputs}, position) "
+        f"FROM unnest({', '.join(f'{statements.array}::{kind}[]' for kind in arrays)}) WITH ORDINALITY AS e ({inputs}, position) "
     )
     return query + "ORDER BY e.position"
 
