@@ -161,10 +161,11 @@ def _insert(statements: Statements, schema: str, table: str, columns: OutboxColu
     target = quoted(schema, table)
     payload = _payload_expression(_payload_type(statements, target, columns.payload))
     inputs = ", ".join(value.removeprefix("e.") for value in values).replace("{payload}", "payload")
+    given = ", ".join(f"{statements.array}::{kind}[]" for kind in arrays)
     query = (
         f"INSERT INTO {_escaped(target)} ({', '.join(_escaped(quoted(name)) for name in names)}) "
         f"SELECT {', '.join(values).replace('{payload}', payload)} "
-        f"FROM unnest({', '.join(f'{statements.array}::{kind}[]' for kind in arrays)}) WITH ORDINALITY AS e ({inputs}, position) "
+        f"FROM unnest({given}) WITH ORDINALITY AS e ({inputs}, position) "
     )
     return query + "ORDER BY e.position"
 
