@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from pathlib import PurePath
+from typing import Self
 from uuid import UUID
 
 from ticketops.domain.text import terminal_safe
@@ -25,6 +26,26 @@ class Show(StrEnum):
     """Seconds, as 4m12s."""
     COUNT = "count"
     """A number with thousands set apart, to the right."""
+    VERDICT = "verdict"
+    """A `Graded` word with its symbol, colored where there are colors."""
+
+
+class Graded(str):
+    """A verdict in one word that knows how bad it is; elsewhere than on a terminal it is the word alone."""
+
+    __slots__ = ("grade",)
+
+    def __new__(cls, word: str, grade: str) -> Self:
+        """`grade` is a key of SYMBOLS."""
+        made = super().__new__(cls, word)
+        made.grade = grade
+        return made
+
+    grade: str
+
+
+SYMBOLS = {"bad": "X", "warn": "!", "unknown": "?", "ok": "."}
+"""Before the word, so that nothing rests on color alone."""
 
 
 def plain(value: object) -> object:  # noqa: PLR0911 - one return per kind of value
@@ -32,6 +53,8 @@ def plain(value: object) -> object:  # noqa: PLR0911 - one return per kind of va
     match value:
         case Enum():
             return plain(value.value)
+        case Graded():
+            return str(value)
         case None | bool() | int() | str():
             return value
         case float():
@@ -81,11 +104,13 @@ def age(seconds: float) -> str:
     return f"{sign}{whole // _DAY}d{whole % _DAY // _HOUR:02}h"
 
 
-def cell(value: object, show: Show = Show.TEXT) -> str:
+def cell(value: object, show: Show = Show.TEXT) -> str:  # noqa: PLR0911 - one return per kind of value
     """What a table on a terminal shows; safe for it, on one line, `-` for nothing."""
     match value:
         case None | "":
             return "-"
+        case Graded() if show is Show.VERDICT:
+            return f"{SYMBOLS[value.grade]} {terminal_safe(value)}"
         case datetime():
             return rfc3339(value.replace(microsecond=0)).replace("T", " ")
         case int() | float() if show is Show.AGE:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ticketops.cli.output import Column
 
 _GAP: Final = "  "
+_LEFT: Final = frozenset({Show.TEXT, Show.VERDICT})
+_COLORS: Final = {"X": "1;31", "!": "33", "?": "35", ".": "32"}
+"""By the symbol that a verdict begins with: red, yellow, magenta, green."""
 _NARROW: Final = (8, 5)
 """Cells that a column is cut to at first, and where that is not enough; then the lines get too long."""
 
@@ -22,7 +25,8 @@ def table(columns: Sequence["Column"], rows: Sequence[Sequence[str]], *, color: 
     room = None if wide else shutil.get_terminal_size().columns - len(_GAP) * (len(columns) - 1)
     widths = natural if room is None else _fitted(columns, natural, room)
     heading = _line(columns, [column.heading for column in columns], widths)
-    lines = [f"\x1b[1m{heading}\x1b[0m" if color else heading, *(_line(columns, row, widths) for row in rows)]
+    body = (_line(columns, row, widths, color=color) for row in rows)
+    lines = [f"\x1b[1m{heading}\x1b[0m" if color else heading, *body]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -42,9 +46,15 @@ def _fitted(columns: Sequence["Column"], natural: Sequence[int], room: int) -> l
     return widths
 
 
-def _line(columns: Sequence["Column"], texts: Sequence[str], widths: Sequence[int]) -> str:
+def _line(columns: Sequence["Column"], texts: Sequence[str], widths: Sequence[int], *, color: bool = False) -> str:
     parts = zip(columns, texts, widths, strict=True)
-    return _GAP.join(_padded(text, width, left=column.show is Show.TEXT) for column, text, width in parts).rstrip()
+    cells = [_cell(column, text, width, color=color) for column, text, width in parts]
+    return _GAP.join(cells).rstrip()
+
+
+def _cell(column: "Column", text: str, width: int, *, color: bool) -> str:
+    padded = _padded(text, width, left=column.show in _LEFT)
+    return f"\x1b[{_COLORS[text[0]]}m{padded}\x1b[0m" if color and column.show is Show.VERDICT else padded
 
 
 def _padded(text: str, width: int, *, left: bool) -> str:

@@ -6,6 +6,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache, reduce
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
+from ticketops.domain.overview.check import Thresholds
 from ticketops.options import (
     DlqOptions,
     HttpOptions,
@@ -44,6 +45,7 @@ class Config:
     state: StateOptions = field(default_factory=StateOptions)
     dlq: DlqOptions = field(default_factory=DlqOptions)
     lag: LagOptions = field(default_factory=LagOptions)
+    status: Thresholds = field(default_factory=Thresholds)
     http: HttpOptions = field(default_factory=HttpOptions)
     log: LogOptions = field(default_factory=LogOptions)
 

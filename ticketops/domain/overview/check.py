@@ -29,7 +29,9 @@ class Check:
     value: float | None = None
     unit: Unit = Unit.NONE
     threshold: float | None = None
-    """In the value's unit; None where there is none."""
+    """None where there is none."""
+    threshold_unit: Unit = Unit.COUNT
+    """SECONDS: it is the age that is measured by it."""
     age_seconds: float | None = None
     """Of the oldest thing that the line is about."""
     trend: float | None = None
@@ -43,20 +45,22 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """From which values on a check is not ok; the configuration's section [status]."""
+    """From which values on a line of `status` is not ok."""
 
     outbox_oldest: float = 60.0
-    """Seconds."""
+    """Seconds that an event may wait in the outbox."""
     outbox_pending: int = 0
-    """Events; 0: no bound, the age decides."""
+    """Events that may wait; 0: as many as there are, their age decides."""
     dead_letters: int = 0
-    """Dead letters in one queue that are fine."""
+    """Dead letters that may be in one queue."""
     compensations_due: float = 300.0
-    """Seconds that a due compensation may wait."""
+    """Seconds that a compensation may be due."""
     emails_oldest: float = 900.0
     """Seconds that an email job may wait."""
     queue_oldest: float = 300.0
     """Seconds that an item may wait in a show's queue."""
+    timeout: float = 2.0
+    """Seconds that each source has to answer; --timeout wins."""
 
 
 @dataclass(frozen=True, slots=True)

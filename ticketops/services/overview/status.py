@@ -1,0 +1,92 @@
+"""A snapshot with its checks; what earlier runs on this machine saw gives the trends."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from ticketops.domain.overview.check import Check, Thresholds, Trends
+from ticketops.domain.overview.checks import checks, trends_between
+from ticketops.domain.overview.snapshot import Snapshot
+from ticketops.errors import TicketOpsError
+from ticketops.ports.ring import Ring
+from ticketops.services.overview.collector import Collector
+
+_KIND: Final = "snapshot"
+KEEP: Final = timedelta(hours=2)
+"""How long snapshots are kept on this machine."""
+_BASE: Final = timedelta(minutes=5)
+"""A trend is told against the snapshot nearest to this long ago."""
+_LEAST: Final = timedelta(seconds=5)
+"""Less than this tells no trend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `status` shows."""
+
+    snapshot: Snapshot
+    lines: tuple[Check, ...]
+    trend_seconds: float | None
+    """The span that trends are of; None where no earlier snapshot is known."""
+    trouble: str = ""
+    """Why earlier snapshots cannot be used; empty where they can."""
+
+
+class Overview:
+    """Collects, judges, remembers."""
+
+    def __init__(self, collector: Collector, thresholds: Thresholds, ring: Ring | None = None) -> None:
+        self._collector = collector
+        self._thresholds = thresholds
+        self._ring = ring
+        self._trouble = ""
+
+    def look(self) -> Status:
+        """A new snapshot with its lines, worst first."""
+        snapshot = self._collector.collect()
+        before = self._earlier(snapshot.at)
+        trends = trends_between(before, snapshot, self._thresholds) if before else Trends()
+        self._remember(snapshot)
+        span = (snapshot.at - before.at).total_seconds() if before else None
+        return Status(snapshot, checks(snapshot, self._thresholds, trends), span, self._trouble)
+
+    def close(self) -> None:
+        """Give up connections and the file."""
+        self._collector.close()
+        if self._ring is not None:
+            self._ring.close()
+
+    def _earlier(self, now: datetime) -> Snapshot | None:
+        if self._ring is None or self._trouble:
+            return None
+        try:
+            known = [(at, body) for at, body in self._ring.since(_KIND, now - 2 * _BASE) if at <= now - _LEAST]
+            if not known:
+                return None
+            return load(min(known, key=lambda entry: abs(now - _BASE - entry[0]))[1])
+        except TicketOpsError as error:
+            self._trouble = str(error)
+            return None
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        if self._ring is None or self._trouble:
+            return
+        try:
+            self._ring.append(_KIND, snapshot.at, dump(snapshot), KEEP)
+        except TicketOpsError as error:
+            self._trouble = str(error)
+
+
+def dump(snapshot: Snapshot) -> bytes:
+    """A snapshot as JSON."""
+    return msgspec.json.encode(snapshot)
+
+
+def load(body: bytes) -> Snapshot | None:
+    """A snapshot from JSON; None where another version of TicketOps wrote it otherwise."""
+    try:
+        return msgspec.json.decode(body, type=Snapshot)
+    except msgspec.DecodeError:
+        return None

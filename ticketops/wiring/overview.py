@@ -1,0 +1,65 @@
+"""The snapshot of everything, put together from what is configured."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ticketops.wiring.lag import open_lag_watch, open_ring
+
+if TYPE_CHECKING:
+    from ticketops.backends.kafka.figures import KafkaFigures
+    from ticketops.backends.postgres.figures import PostgresFigures
+    from ticketops.config import Config
+    from ticketops.ports.relay import ShardLeases
+    from ticketops.services.overview.collector import Part
+    from ticketops.services.overview.status import Overview
+
+
+def open_overview(config: "Config", *, timeout: float, remember: bool) -> "Overview":
+    """What `status` and the exporter ask; `timeout` in seconds for every part, `remember` in a local file."""
+    from ticketops.services.overview.collector import Collector  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.overview.status import Overview  # noqa: PLC0415
+
+    collector = Collector(tuple(_parts(config)), context=config.context, timeout=timeout, now=lambda: datetime.now(UTC))
+    return Overview(collector, config.status, open_ring(config) if remember else None)
+
+
+def _parts(config: "Config") -> "Iterator[Part]":
+    yield from _postgres(config)
+    yield from _kafka(config)
+
+
+def _postgres(config: "Config") -> "Iterator[Part]":
+    from ticketops.services.overview.parts import Question, relay_figures, timed  # noqa: PLC0415
+
+    def figures(_: float) -> "PostgresFigures":
+        from ticketops.backends.postgres.figures import PostgresFigures  # noqa: PLC0415 - loads the driver
+
+        table = config.state.compensations_table
+        return PostgresFigures(config.postgres, config.outbox, shards=config.relay.shards, compensations_table=table)
+
+    def leases(timeout: float) -> "ShardLeases":
+        from ticketops.backends.postgres.relay_leases import PostgresShardLeases  # noqa: PLC0415 - loads the driver
+
+        bounded = replace(config.postgres, connect_timeout=timeout, answer_timeout=timeout)
+        return PostgresShardLeases(bounded, config.outbox, "ticketops status")
+
+    yield Question(("backends", "postgres"), figures, timed(lambda asked, timeout: asked.backend(timeout)))
+    yield Question(("outbox",), figures, lambda asked, timeout: asked.outbox(timeout))
+    yield Question(("compensations",), figures, lambda asked, timeout: asked.compensations(timeout))
+    yield Question(("relay",), leases, lambda asked, _: relay_figures(asked.status()))
+
+
+def _kafka(config: "Config") -> "Iterator[Part]":
+    from ticketops.services.overview.parts import Question, timed  # noqa: PLC0415
+
+    def figures(_: float) -> "KafkaFigures":
+        from ticketops.backends.kafka.figures import KafkaFigures  # noqa: PLC0415 - loads the driver
+
+        return KafkaFigures(config.kafka)
+
+    yield Question(("backends", "kafka"), figures, timed(lambda asked, timeout: asked.backend(timeout)))
+    yield Question(
+        ("lag",), lambda _: open_lag_watch(config, recall=True), lambda asked, timeout: asked.observe(timeout)
+    )
