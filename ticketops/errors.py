@@ -5,6 +5,7 @@ TicketOpsError
 │   ├── ConfigError           a configuration file, variable or flag cannot be used
 │   └── ExpressionError       a --where that cannot be understood
 ├── InvalidEvent              an outbox event that the contract does not allow
+├── WireError                 bytes that the booking worker's decoder refuses
 ├── NotFoundError             what was named does not exist
 ├── DeniedError               the context is read-only, or the backend denied the right
 ├── RefusedError              a guard said no: no confirmation, a cap reached
@@ -60,6 +61,10 @@ class ExpressionError(UsageError):
 
 class InvalidEvent(TicketOpsError):
     """An outbox event that the contract does not allow."""
+
+
+class WireError(TicketOpsError):
+    """Bytes that the booking worker's decoder refuses, or a value that its encoder cannot write."""
 
 
 class NotFoundError(TicketOpsError):

@@ -42,15 +42,3 @@ class KafkaOptions:
     """A file that holds the SASL password."""
     properties: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
     """Any librdkafka setting (TLS, SASL, tuning); wins over TicketOps' own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedisOptions:
-    """The booking worker's Redis or Valkey."""
-
-    url: str = field(default="redis://localhost:6379/0", repr=False)
-    """redis://, rediss:// or unix://. Secret."""
-    url_file: str = ""
-    """A file that holds the URL, read instead of `url`."""
-    password_file: str = ""
-    """A file that holds the password alone."""

@@ -1,0 +1,66 @@
+-- Takes dead letters out for good: looks at all of them, then removes those that pass.
+--
+-- KEYS[1]  sorted set of dead-letter ids     KEYS[2]  hash of the worker's counters
+-- KEYS[3…] per item two: body, who moved it
+--
+-- ARGV[1]  operation
+-- ARGV[2]  seconds that it is known who moved an item
+-- ARGV[3…] per item three: dead-letter id, digest of the body as it was seen ("missing" without one, "type:" and
+--          the type of another key, empty: any), reason
+--
+-- Answers per item: "done", "gone", "already:OPERATION" or "changed". An id whose body expired since it was seen goes.
+
+local operation, known_for = ARGV[1], ARGV[2]
+local verdicts, left, reasons = {}, 0, {}
+local count = (#ARGV - 2) / 3
+
+local function digest_of(key)
+  local body = redis.pcall('GET', key)
+  if type(body) == 'table' then
+    return 'type:' .. redis.call('TYPE', key).ok
+  end
+  return body and redis.sha1hex(body) or 'missing'
+end
+
+local function look(keys, args)
+  if not redis.call('ZSCORE', KEYS[1], ARGV[args]) then
+    local mover = redis.pcall('GET', KEYS[keys + 1])
+    return type(mover) == 'string' and 'already:' .. mover or 'gone'
+  end
+  local digest = ARGV[args + 1] ~= '' and digest_of(KEYS[keys]) or ''
+  return (digest == ARGV[args + 1] or digest == 'missing') and 'done' or 'changed'
+end
+
+for number = 1, count do
+  verdicts[number] = look(1 + number * 2, number * 3)
+end
+
+for number = 1, count do
+  if verdicts[number] == 'done' then
+    local keys, args = 1 + number * 2, number * 3
+    redis.call('SET', KEYS[keys + 1], operation, 'EX', known_for)
+    if redis.call('ZREM', KEYS[1], ARGV[args]) == 0 then
+      verdicts[number] = 'already:' .. operation
+    else
+      redis.call('DEL', KEYS[keys])
+      left = left + 1
+      reasons[ARGV[args + 2]] = (reasons[ARGV[args + 2]] or 0) + 1
+    end
+  end
+end
+
+local function count_down(field, by)
+  local now = tonumber(redis.call('HGET', KEYS[2], field) or '')
+  if now and now > 0 then
+    redis.call('HINCRBY', KEYS[2], field, -math.min(now, by))
+  end
+end
+
+if left > 0 and redis.call('TYPE', KEYS[2]).ok == 'hash' then
+  count_down('total_items', left)
+  for reason, by in pairs(reasons) do
+    count_down(reason, by)
+  end
+end
+
+return verdicts

@@ -1,0 +1,105 @@
+-- Puts dead letters back onto their shows' queues: looks at all of them, then moves those that pass.
+--
+-- KEYS[1]  sorted set of dead-letter ids     KEYS[2]  hash of the worker's counters
+-- KEYS[3]  set of active shows               KEYS[4]  hash from item id to show
+-- KEYS[5…] per item six: body, who moved it, requeue count, the show's list, positions, timeouts
+--
+-- ARGV[1]  operation
+-- ARGV[2]  seconds that it is known who moved an item
+-- ARGV[3]  seconds that requeues are counted
+-- ARGV[4]  the time that items expire, in Unix seconds
+-- ARGV[5…] per item seven: dead-letter id, digest of the body as it was read (empty: any), item id, show, reason,
+--          position score, the item's bytes (empty: there is nothing to push, only say what became of it)
+--
+-- Answers per item: "done", "gone", "already:OPERATION", "missing", "changed", "unreadable" or "failed:WHY".
+-- The first write is one that Redis refuses when it is out of memory or a replica, so nothing is done by halves.
+
+local KEYS_BEFORE, KEYS_PER_ITEM, ARGS_BEFORE, ARGS_PER_ITEM = 4, 6, 4, 7
+local operation, known_for, counted_for, expires = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local kinds = {}
+
+local function misfit(key, wanted)
+  if not kinds[key] then
+    kinds[key] = redis.call('TYPE', key).ok
+  end
+  if kinds[key] ~= 'none' and kinds[key] ~= wanted then
+    return 'failed:' .. key .. ' is a ' .. kinds[key] .. ', not a ' .. wanted
+  end
+end
+
+local function look(keys, args)
+  if not redis.call('ZSCORE', KEYS[1], ARGV[args]) then
+    local mover = redis.pcall('GET', KEYS[keys + 1])
+    return type(mover) == 'string' and 'already:' .. mover or 'gone'
+  end
+  local body = redis.pcall('GET', KEYS[keys])
+  if not body then
+    return 'missing'
+  end
+  if type(body) == 'table' then
+    return 'unreadable'
+  end
+  if ARGV[args + 1] ~= '' and redis.sha1hex(body) ~= ARGV[args + 1] then
+    return 'changed'
+  end
+  if ARGV[args + 6] == '' then
+    return 'unreadable'
+  end
+  return misfit(KEYS[3], 'set')
+    or misfit(KEYS[4], 'hash')
+    or misfit(KEYS[keys + 1], 'string')
+    or misfit(KEYS[keys + 2], 'string')
+    or misfit(KEYS[keys + 3], 'list')
+    or misfit(KEYS[keys + 4], 'zset')
+    or misfit(KEYS[keys + 5], 'zset')
+    or 'done'
+end
+
+local wrong = misfit(KEYS[1], 'zset')
+local verdicts, left, reasons = {}, 0, {}
+local count = (#ARGV - ARGS_BEFORE) / ARGS_PER_ITEM
+
+for number = 1, count do
+  local keys = KEYS_BEFORE + (number - 1) * KEYS_PER_ITEM + 1
+  local args = ARGS_BEFORE + (number - 1) * ARGS_PER_ITEM + 1
+  verdicts[number] = wrong or look(keys, args)
+end
+
+for number = 1, count do
+  if verdicts[number] == 'done' then
+    local keys = KEYS_BEFORE + (number - 1) * KEYS_PER_ITEM + 1
+    local args = ARGS_BEFORE + (number - 1) * ARGS_PER_ITEM + 1
+    local id, item, show, reason = ARGV[args], ARGV[args + 2], ARGV[args + 3], ARGV[args + 4]
+    redis.call('SET', KEYS[keys + 1], operation, 'EX', known_for)
+    if redis.call('ZREM', KEYS[1], id) == 0 then
+      verdicts[number] = 'already:' .. operation
+    else
+      redis.call('DEL', KEYS[keys])
+      redis.call('INCR', KEYS[keys + 2])
+      redis.call('EXPIRE', KEYS[keys + 2], counted_for)
+      redis.call('HSET', KEYS[4], item, show)
+      redis.call('ZADD', KEYS[keys + 4], ARGV[args + 5], item)
+      redis.call('ZADD', KEYS[keys + 5], expires, item)
+      redis.call('SADD', KEYS[3], show)
+      redis.call('LPUSH', KEYS[keys + 3], ARGV[args + 6])
+      left = left + 1
+      reasons[reason] = (reasons[reason] or 0) + 1
+    end
+  end
+end
+
+local function count_down(field, by)
+  local now = tonumber(redis.call('HGET', KEYS[2], field) or '')
+  if now and now > 0 then
+    redis.call('HINCRBY', KEYS[2], field, -math.min(now, by))
+  end
+end
+
+if left > 0 and not misfit(KEYS[2], 'hash') then
+  count_down('total_items', left)
+  for reason, by in pairs(reasons) do
+    count_down(reason, by)
+  end
+end
+
+return verdicts
