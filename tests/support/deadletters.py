@@ -12,8 +12,14 @@ from itertools import count
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
+from redis import Redis
+
+from support.booking_worker import BookingWorker
 from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue, MemoryDeaths
+from ticketops.backends.redis.deadletters import RedisDeadLetterQueue
 from ticketops.domain.deadletters import BodyState, DeadLetter, QueueKind, RequeueOrder
+from ticketops.domain.wire.items import decode_item, encode_item
+from ticketops.options import RedisOptions
 from ticketops.ports.deadletters import DeadLetterQueue
 
 
@@ -133,6 +139,59 @@ class MemoryBox:
         pass
 
 
+class RedisBox:
+    """The booking worker's keys, under a prefix of the test's own."""
+
+    traits: frozenset[Trait] = frozenset(Trait)
+
+    def __init__(self, options: RedisOptions, prefix: str) -> None:
+        self._options, self._prefix = options, prefix
+        self._redis = Redis.from_url(options.url)
+        self.worker = BookingWorker(self._redis, prefix)
+        self._opened: list[DeadLetterQueue] = []
+        self.queue = self.another()
+
+    def another(self) -> DeadLetterQueue:
+        queue = RedisDeadLetterQueue(self._options, "bookings", self._prefix)
+        self._opened.append(queue)
+        return queue
+
+    def die(self, key: str, *, reason: str = "service_error", message: str = "no answer", age: float = 0.0) -> str:
+        return self.worker.dead_letter(self.worker.item(key), reason=reason, message=message, age=age)
+
+    def die_again(self, origin: str) -> str:
+        for show in self.worker.shows():
+            for raw in self.worker.waiting(show):
+                item = decode_item(raw)
+                if item.id == origin:
+                    self._redis.lrem(self.worker.key(f"booking-queue:{show}"), 0, raw)
+                    return self.worker.dead_letter(item)
+        raise AssertionError(origin)
+
+    def delivered(self) -> list[str]:
+        return [decode_item(raw).id for show in self.worker.shows() for raw in self.worker.waiting(show)]
+
+    def lose_body(self, id_: str) -> None:
+        self._redis.delete(self.worker.key(f"booking:dlq:{id_}"))
+
+    def spoil(self, id_: str) -> None:
+        self._redis.set(self.worker.key(f"booking:dlq:{id_}"), b'{"id":', keepttl=True)
+
+    def touch(self, id_: str) -> None:
+        body = self.worker.body(id_)
+        assert body
+        self._redis.set(self.worker.key(f"booking:dlq:{id_}"), body.replace(b"no answer", b"none"), keepttl=True)
+
+    def payload(self, key: str) -> bytes:
+        return encode_item(self.worker.item(key, seat_count=7))
+
+    def close(self) -> None:
+        for queue in self._opened:
+            queue.close()
+        self.worker.clean()
+        self._redis.close()
+
+
 @dataclass(frozen=True, slots=True)
 class BoxMaker:
     """How a box of one kind is made."""
@@ -144,6 +203,7 @@ class BoxMaker:
 
 BOXES: Mapping[str, BoxMaker] = {
     "memory": BoxMaker(MemoryBox),
+    "redis": BoxMaker(RedisBox, ("redis", "redis_prefix")),
 }
 
 

@@ -132,12 +132,31 @@ def _backends(config: Config) -> Iterator[Problem]:
     url = config.postgres.url
     if not url.startswith(("postgresql://", "postgres://")) and not re.match(r"\s*\w+\s*=", url):
         yield Problem("postgres.url is no connection string", hint="write postgresql://USER@HOST:PORT/DATABASE")
-    if not config.redis.url.startswith(("redis://", "rediss://", "unix://")):
-        yield Problem("redis.url is no Redis URL", hint="write redis://HOST:PORT/DATABASE")
+    yield from _redis(config)
     if not config.kafka.bootstrap_servers.strip() and "bootstrap.servers" not in config.kafka.properties:
         yield Problem("kafka.bootstrap_servers is empty", hint="write HOST:PORT, comma-separated")
     yield from _sasl(config)
     yield from _producer(config)
+
+
+def _redis(config: Config) -> Iterator[Problem]:
+    redis = config.redis
+    if not redis.url.startswith(("redis://", "rediss://", "unix://")):
+        yield Problem("redis.url is no Redis URL", hint="write redis://HOST:PORT/DATABASE")
+    if redis.cluster and redis.sentinels:
+        yield Problem("redis.cluster and redis.sentinels contradict each other", hint="keep one of them")
+    if redis.cluster and redis.url.startswith("unix://"):
+        yield Problem("redis.cluster is true and redis.url is a socket's", hint="write redis://HOST:PORT of a node")
+    for address in redis.sentinels:
+        if not re.fullmatch(r"[^:\s]+(:\d{1,5})?|\[[0-9a-fA-F:]+\](:\d{1,5})?", address):
+            yield Problem(f"redis.sentinels names {address}, which is no host:port")
+    if bool(redis.tls.certificate_file) != bool(redis.tls.key_file):
+        yield Problem("redis.tls has a certificate without its key, or a key without its certificate")
+    if redis.queue.requeues_days < redis.queue.body_days:
+        yield Problem(
+            "redis.queue.requeues_days is below redis.queue.body_days",
+            why="the requeues of a dead letter would be forgotten while it is there",
+        )
 
 
 _GUARANTEED = {

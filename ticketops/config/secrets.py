@@ -15,6 +15,7 @@ RIVALS: Final = (
     ("postgres.url", "postgres.url_file"),
     ("redis.url", "redis.url_file"),
     ("kafka.password", "kafka.password_file"),
+    ("redis.sentinel_password", "redis.sentinel_password_file"),
 )
 """Two ways to give one value: a stronger layer's one replaces a weaker layer's other; one layer may have one."""
 _COMPLETED: Final = (("postgres.url", "postgres.password_file"), ("redis.url", "redis.password_file"))
@@ -63,7 +64,7 @@ def resolve(values: Mapping[str, object], entries: Mapping[str, Entry]) -> Resol
 
 def known_secrets(values: Mapping[str, object]) -> frozenset[str]:
     """Every secret among the values, in every spelling, so that no output shows it."""
-    found = set(spellings([str(values["kafka.password"])]))
+    found = set(spellings([str(values[name]) for name in ("kafka.password", "redis.sentinel_password")]))
     for name in ("postgres.url", "redis.url"):
         found |= passwords_in(str(values[name]))
     properties = values["kafka.properties"]

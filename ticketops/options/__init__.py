@@ -3,12 +3,13 @@
 The docstring under a field is what `config.example.toml` says of it; `repr=False` marks what is, or may hold, a secret.
 """
 
-from ticketops.options.backends import KafkaOptions, PostgresOptions, RedisOptions
+from ticketops.options.backends import KafkaOptions, PostgresOptions
 from ticketops.options.daemons import HttpOptions, LogOptions, RelayOptions
 from ticketops.options.dlq import DlqOptions, QueueOptions
 from ticketops.options.lag import LagOptions
 from ticketops.options.machines import HistoryColumns, Places, StateOptions, SubjectColumns
 from ticketops.options.outbox import OutboxColumns, OutboxOptions
+from ticketops.options.redis import RedisOptions, RedisQueueOptions, RedisTlsOptions
 
 __all__ = [
     "DlqOptions",
@@ -23,6 +24,8 @@ __all__ = [
     "PostgresOptions",
     "QueueOptions",
     "RedisOptions",
+    "RedisQueueOptions",
+    "RedisTlsOptions",
     "RelayOptions",
     "StateOptions",
     "SubjectColumns",

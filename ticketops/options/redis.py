@@ -26,10 +26,8 @@ class RedisTlsOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisQueueOptions:
-    """The booking worker's queues and their dead letters: key names, and times to live."""
+    """The booking worker's queues and their dead letters: key names, after the prefix of a queue, and times to live."""
 
-    prefix: str = ""
-    """Put before every name; `{booking}:` keeps all keys in one slot of a Cluster."""
     dead_items: str = "booking:dlq:items"
     """Sorted set: dead-letter id, failure time in Unix seconds."""
     dead_bodies: str = "booking:dlq:"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ticketops.config.problems import did_you_mean
 from ticketops.domain.deadletters import QueueKind
 from ticketops.errors import NotFoundError
+from ticketops.wiring.redis import open_redis_dead_letters
 
 if TYPE_CHECKING:
     from ticketops.config import Config
@@ -12,14 +13,16 @@ if TYPE_CHECKING:
     from ticketops.ports.deadletters import DeadLetterQueue
 
 
-def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> "DeadLetterQueue":  # noqa: ARG001 - the kinds take it
+def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> "DeadLetterQueue":
     """The queue of that name, for one thread; `timeout` in seconds bounds connecting and reading, where given.
 
     NotFoundError where the configuration does not name it; nothing is asked of a backend yet.
     """
     options = queue_options(config, name)
     match options.kind:
-        case QueueKind.REDIS | QueueKind.OUTBOX | QueueKind.COMPENSATIONS | QueueKind.KAFKA:
+        case QueueKind.REDIS:
+            return open_redis_dead_letters(config, name, options, timeout=timeout)
+        case QueueKind.OUTBOX | QueueKind.COMPENSATIONS | QueueKind.KAFKA:
             raise NotFoundError(f"queue {name} cannot be opened", why=f"the kind {options.kind} is not in this build")
 
 
