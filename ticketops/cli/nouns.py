@@ -27,6 +27,7 @@ NOUNS: Final = (
     Noun("relay", "ticketops.cli.relay", "Publish outbox events to Kafka: run, status, pause, resume."),
     Noun("outbox", "ticketops.cli.outbox", "Look at outbox events, retry, skip, replay and clean up."),
     Noun("dlq", "ticketops.cli.dlq", "Dead letters of every queue: find, group, show, export."),
+    Noun("ops", "ticketops.cli.ops", "Operations on dead letters: list, show, cancel, resume."),
     Noun("lag", "ticketops.cli.lag", "Which consumers fall behind, how far, and what that means."),
     Noun("db", "ticketops.cli.db", "Bring the database's schema up to date, and say what is missing."),
     Noun("config", "ticketops.cli.config", "Show where every setting comes from, check it, write a file."),

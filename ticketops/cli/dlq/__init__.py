@@ -2,7 +2,14 @@
 
 import typer
 
+from ticketops.cli.dlq import verbs
 from ticketops.cli.dlq.listing import list_
 
 app = typer.Typer(no_args_is_help=True)
 app.command("list")(list_)
+app.command()(verbs.requeue)
+app.command()(verbs.hold)
+app.command()(verbs.release)
+app.command()(verbs.discard)
+app.command()(verbs.restore)
+app.command()(verbs.purge)

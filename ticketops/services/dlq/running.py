@@ -120,7 +120,8 @@ class Run:
             state = OperationState.DONE
         else:
             state = OperationState.CANCELLED if cancelled else OperationState.STOPPED
-        return self._desk.store.end(self._operation.id, self._runner, state, note or "")
+        said = "" if state is OperationState.CANCELLED else note or ""
+        return self._desk.store.end(self._operation.id, self._runner, state, said)
 
     def _report(self, operation: Operation) -> Report:
         new = Newcomers()

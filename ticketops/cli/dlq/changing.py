@@ -1,0 +1,125 @@
+"""How each change goes: chosen, shown, agreed to, stored as an operation, run, told."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ticketops.cli.dlq.desk import now, opener, tell
+from ticketops.cli.dlq.options import Consent
+from ticketops.cli.dlq.selecting import SaidOfLetters, named_queues, resolved
+from ticketops.cli.exits import ExitCode
+from ticketops.cli.frame import Invocation
+from ticketops.cli.operation_run import exit_of_none, open_desk, open_queues, surroundings, tell_report
+from ticketops.errors import RefusedError
+
+if TYPE_CHECKING:
+    from ticketops.domain.admission import Admission
+    from ticketops.domain.operations import Operation
+    from ticketops.services.dlq.changing import Desk
+    from ticketops.services.dlq.choosing import Choice
+    from ticketops.services.dlq.returning import Pick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change, as the command line asked for it."""
+
+    admission: "Admission"
+    consent: Consent
+    settings: Mapping[str, object] = field(default_factory=dict)
+    archived: bool = False
+    """Its items are in the archive."""
+    confirmed: Sequence[str] | None = None
+    """The queues that --confirm named; None: this change needs no such word."""
+    notes: Sequence[str] = ()
+    """More lines for the plan."""
+
+
+def change_selected(inv: Invocation, said: SaidOfLetters, change: Change) -> int:
+    """Make a change to what the selector means; the exit code."""
+    from ticketops.services.dlq.choosing import choose, choose_archived, require_selector  # noqa: PLC0415
+
+    selector = resolved(inv, said, now)
+    require_selector(change.admission.verb, selector)
+    queues = named_queues(inv, said.queue)
+
+    def chosen(desk: "Desk") -> "Choice":
+        if change.archived:
+            return choose_archived(
+                change.admission, selector, queues=queues, annotations=desk.annotations, now=desk.store.now()
+            )
+        return choose(
+            change.admission, selector, opener=opener(inv), queues=queues, annotations=desk.annotations, now=now()
+        )
+
+    return make(inv, change, chosen)
+
+
+def make(inv: Invocation, change: Change, chosen: "Callable[[Desk], Choice]", pick: "Pick | None" = None) -> int:
+    """Make a change to what `chosen` chooses; the exit code."""
+    from ticketops.services.dlq.changing import begin  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.guard import require_writable  # noqa: PLC0415
+
+    with open_desk(inv) as desk:
+        if not change.consent.dry_run:
+            require_writable(desk.access, f"dlq {change.admission.verb}")
+        choice = chosen(desk)
+        with choice.plan as plan:
+            code = _tell_trouble(inv, choice)
+            if not plan.tally.meant:
+                return _nothing(inv, choice) or code
+            _agree(inv, change, choice)
+            operation = begin(
+                desk, plan, reason=change.consent.reason_text, settings=change.settings, context=inv.config.context
+            )
+        return run(inv, desk, operation, pick) or (ExitCode.PARTLY if code else ExitCode.DONE)
+
+
+def run(inv: Invocation, desk: "Desk", operation: "Operation", pick: "Pick | None" = None) -> int:
+    """The first run of an operation; the exit code."""
+    from ticketops.services.dlq.running import Run  # noqa: PLC0415 - `--help` must not pay for it
+
+    with open_queues(inv, operation.queues) as queues:
+        with surroundings(operation) as around:
+            report = Run(desk, operation, queues, around, pick=pick).first()
+        return tell_report(inv, report)
+
+
+def _agree(inv: Invocation, change: Change, choice: "Choice") -> None:
+    plan, consent = choice.plan, change.consent
+    lines = [*plan.lines, *change.notes]
+    if change.confirmed is None or consent.dry_run:
+        inv.confirm(lines, yes=consent.yes, dry_run=consent.dry_run)
+        return
+    queues = sorted(plan.tally.queues)
+    if change.confirmed and sorted(set(change.confirmed)) != queues:
+        raise RefusedError(
+            "not confirmed",
+            why=f"--confirm names {', '.join(change.confirmed)}, and it is about {', '.join(queues)}",
+        )
+    if not change.confirmed and consent.yes:
+        raise RefusedError(
+            "not confirmed",
+            why=f"--yes is not enough to {change.admission.verb} all of a queue",
+            hint=" ".join(f"--confirm {name}" for name in queues),
+        )
+    inv.confirm(lines, yes=bool(change.confirmed), phrase=" ".join(queues))
+
+
+def _tell_trouble(inv: Invocation, choice: "Choice") -> int:
+    """The exit code that goes with what went wrong on the way to the plan."""
+    code = tell(inv, choice.trouble)
+    for letter_id in choice.missing:
+        inv.out.note(f"there is no dead letter {letter_id}")
+    return code or (ExitCode.NOT_FOUND if choice.missing else ExitCode.DONE)
+
+
+def _nothing(inv: Invocation, choice: "Choice") -> int:
+    plan = choice.plan
+    if not plan.tally.selected:
+        inv.out.note("nothing to do: no dead letter is selected")
+        return ExitCode.DONE
+    for item in plan.examples:
+        inv.out.note(f"{item.queue} {item.id}: {item.left}" + (f" ({item.detail})" if item.detail else ""))
+    inv.out.note(f"nothing to do: {plan.tally.selected} selected, none can be changed")
+    return exit_of_none({outcome.value for outcome in plan.tally.left})
