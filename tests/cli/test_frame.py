@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from support.cli import Cli
+from support.cli import Cli, full_device
 from support.probe import SECRET
 from ticketops import errors
 from ticketops.cli.exits import ExitCode, exit_code
@@ -199,3 +199,42 @@ def test_help_is_fast(cli: Cli) -> None:
         return after.children_user + after.children_system - before.children_user - before.children_system
 
     assert min(cpu_seconds() for _ in range(5)) < 0.15
+
+
+@pytest.mark.parametrize("words", [["probe", "list"], ["probe", "list", "-o", "wide"], ["--help"], ["--version"]])
+def test_stdout_on_a_full_disk_is_a_clear_error(probe: Cli, words: list[str]) -> None:
+    done = probe(*words, full_disk=True)
+    assert done.code == ExitCode.FAILED
+    assert done.err.splitlines()[:2] == [
+        "error: the output could not be written to stdout",
+        "  why: No space left on device",
+    ]
+
+
+@pytest.mark.parametrize(("redirection", "code"), [(">&-", ExitCode.FAILED), ("2>&-", ExitCode.DONE)])
+def test_a_closed_stream_is_no_fault(probe: Cli, redirection: str, code: ExitCode) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", *probe.command(["probe", "list", "-o", "name"])],
+        env=probe.environment(None),
+        cwd=probe.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("could not be written" in done.stderr) == bool(code)
+
+
+@pytest.mark.parametrize(("words", "code"), [(["probe", "list"], 0), (["gone"], 2), ([], 2)])
+def test_stderr_on_a_full_disk_changes_no_exit_code(probe: Cli, words: list[str], code: int) -> None:
+    with full_device(wanted=True) as full:
+        done = subprocess.run(
+            probe.command(words),
+            env=probe.environment(None),
+            cwd=probe.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=full,
+            check=False,
+        )
+    assert done.returncode == code

@@ -72,6 +72,28 @@ def test_drain_ends_when_nothing_is_pending(site: Site, make_relay: MakeRelay) -
     assert make_relay("again", "--drain").run() == 0
 
 
+def test_a_log_on_a_full_disk_costs_lines_and_nothing_else(site: Site, make_relay: MakeRelay) -> None:
+    ids = [i for n in range(20) for i in add(site, f"K-{n % 7}", '{"n": 1}', '{"n": 2}')]
+    add(site, "U-1", '{"n": 1}', aggregate_type="UNKNOWN")
+    drained = make_relay("relay", "--drain", relay={"max_attempts": 1}, full_disk=True)
+    assert drained.run() == 0
+    assert sorted(_read(site)) == sorted(ids)
+    relay = make_relay("again", full_disk=True).start(ready=False)
+    eventually(lambda: _owners(site) >= 16, 20)
+    assert relay.stop(10.0) == 0
+    assert _owners(site) == 0
+
+
+def test_output_on_a_full_disk_is_a_clear_error(site: Site) -> None:
+    add(site, "K-1", '{"n": 1}')
+    for form in ("json", "jsonl", "csv", "table"):
+        done = site.run("outbox", "list", "-o", form, full_disk=True)
+        assert (done.code, done.out) == (1, "")
+        assert "could not be written to stdout" in done.err
+        assert "No space left on device" in done.err
+        assert "Traceback" not in done.err
+
+
 def test_the_shadow_writes_nothing(site: Site, make_relay: MakeRelay) -> None:
     add(site, "K-1", '{"n": 1}', '{"n": 2}')
     add(site, "K-2", '{"n": 1}', aggregate_type="UNKNOWN")

@@ -7,10 +7,11 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -40,19 +41,23 @@ class Cli:
     variables: Mapping[str, str] = field(default_factory=dict)
     timeout: float = _TIMEOUT
 
-    def __call__(self, *words: object, env: Mapping[str, str] | None = None, text: str = "") -> Result:
-        """Run to the end, with pipes for streams."""
-        done = subprocess.run(
-            self.command(words),
-            input=text,
-            env=self.environment(env),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=self.timeout,
-            check=False,
-        )
-        return Result(done.returncode, done.stdout, done.stderr)
+    def __call__(
+        self, *words: object, env: Mapping[str, str] | None = None, text: str = "", full_disk: bool = False
+    ) -> Result:
+        """Run to the end, with pipes for streams; with `full_disk`, what goes to stdout finds no room."""
+        with full_device(full_disk) as full:
+            done = subprocess.run(
+                self.command(words),
+                input=text,
+                env=self.environment(env),
+                cwd=self.folder,
+                stdout=full or subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=self.timeout,
+                check=False,
+            )
+        return Result(done.returncode, done.stdout or "", done.stderr)
 
     def start(self, *words: object, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         """Start and return at once."""
@@ -96,6 +101,16 @@ class Cli:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         paths = {"HOME": home, "XDG_CONFIG_HOME": f"{home}/xdg", "PYTHONPATH": str(_TESTS)}
         return {**kept, **paths, **self.variables, **(more or {})}
+
+
+@contextmanager
+def full_device(wanted: bool) -> Iterator[IO[bytes] | None]:
+    """A file on which every write fails for want of room; None where that is not wanted."""
+    if not wanted:
+        yield None
+        return
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        yield full
 
 
 def _watch(process: "subprocess.Popen[bytes]", main: int) -> Result:

@@ -15,7 +15,7 @@ from typing import Any, Self
 import psycopg
 import pytest
 
-from support.cli import Cli, Result
+from support.cli import Cli, Result, full_device
 from support.engines import MakeTopic
 from support.waiting import eventually
 from ticketops.options import KafkaOptions, PostgresOptions
@@ -72,9 +72,9 @@ class Site:
         path.write_text(toml(self.settings))
         return path
 
-    def run(self, *words: object, env: Mapping[str, str] | None = None) -> Result:
-        """Run a command against this outbox to its end."""
-        return self.cli("--config", self.write("commands"), *words, env=env)
+    def run(self, *words: object, env: Mapping[str, str] | None = None, full_disk: bool = False) -> Result:
+        """Run a command against this outbox to its end; with `full_disk`, stdout has no room."""
+        return self.cli("--config", self.write("commands"), *words, env=env, full_disk=full_disk)
 
     def connect(self) -> "psycopg.Connection[tuple[Any, ...]]":
         return psycopg.connect(self.url, autocommit=True)
@@ -98,6 +98,8 @@ class RelayProcess:
     env: Mapping[str, str] = field(default_factory=dict)
     launcher: Sequence[str] = ("-m", "ticketops")
     """What Python runs; wrappers of tests behave like `-m ticketops`."""
+    full_disk: bool = False
+    """Its log goes to a disk that has no room."""
     starts: int = 0
     _process: "subprocess.Popen[bytes] | None" = None
 
@@ -105,14 +107,14 @@ class RelayProcess:
         """Start it; `ready` waits until it has joined."""
         self.starts += 1
         config = self.site.write(self.name)
-        with self.log_file.open("ab") as log:
+        with self.log_file.open("ab") as log, full_device(self.full_disk) as full:
             self._process = subprocess.Popen(
                 [sys.executable, *self.launcher, "--config", str(config), "relay", "run", *self.words],
                 env=self.site.cli.environment(self.env),
                 cwd=self.site.cli.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=log,
+                stderr=full if full else log,
             )
         if ready:
             self.wait_for("relay started")
@@ -251,7 +253,7 @@ def make_relay(site: Site) -> Iterator[MakeRelay]:
             name: str = "relay", *words: str, at: Site | None = None, **sections: Mapping[str, Any]
         ) -> RelayProcess:
             settings = {"relay": {"id": name}}
-            options = {key: sections.pop(key) for key in ("env", "launcher") if key in sections}
+            options = {key: sections.pop(key) for key in ("env", "launcher", "full_disk") if key in sections}
             relay = RelayProcess((at or site).with_(**merged(settings, sections)), name, words, **options)  # type: ignore[arg-type]
             stack.callback(relay.close)
             return relay

@@ -1,5 +1,6 @@
 """Errors as people and scripts see them: three lines, or one JSON object, on stderr; never a secret."""
 
+import contextlib
 import json
 import traceback
 from collections.abc import Collection
@@ -40,12 +41,12 @@ def show(error: Exception, stream: TextIO, *, as_json: bool, debug: bool, secret
     """Write `error` and return the exit code that goes with it."""
     ours = described(error)
     code = exit_code(ours)
-    if debug:
-        stream.write(_traceback(error, secrets))
     lines = [redact(text, secrets) for text in (ours.what, ours.why, ours.hint)]
     excerpt = redact(ours.excerpt, secrets)
-    stream.write(_json(type(ours).__name__, lines, code) if as_json else _three_lines(lines, excerpt))
-    stream.flush()
+    text = _json(type(ours).__name__, lines, code) if as_json else _three_lines(lines, excerpt)
+    with contextlib.suppress(OSError):
+        stream.write(_traceback(error, secrets) + text if debug else text)
+        stream.flush()
     return code
 
 

@@ -1,7 +1,6 @@
 """The entry point: parse, run, and end with the exit code that fits."""
 
-import io
-import os
+import contextlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import NoReturn
 
 import typer
 
+from ticketops.cli import streams
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.flags import asked_for_json
 from ticketops.cli.frame import Invocation
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: Sequence[str], nouns: Sequence[Noun] = NOUNS) -> int:
     """Run the command line; the exit code."""
-    _never_fail_to_encode()
+    streams.prepare()
     _announce_interrupts()
     invocation = Invocation()
     try:
@@ -32,6 +32,8 @@ def run(argv: Sequence[str], nouns: Sequence[Noun] = NOUNS) -> int:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost guard: what nobody expected ends here
         return _failed(error, argv, invocation)
+    finally:
+        streams.settle()
 
 
 def _run(argv: Sequence[str], nouns: Sequence[Noun], invocation: Invocation) -> object:
@@ -47,17 +49,16 @@ def _ended(invocation: Invocation, result: object) -> int:
 def _failed(error: Exception, argv: Sequence[str], invocation: Invocation) -> int:
     from ticketops.cli import failures  # noqa: PLC0415 - only where something failed
 
+    if isinstance(error, OSError) and (trouble := streams.trouble(sys.stdout)) is not None:
+        if isinstance(trouble, BrokenPipeError):
+            return ExitCode.DONE
+        error = streams.unwritable(trouble)
     if failures.is_help(error):
-        sys.stderr.write(str(error) + "\n")
+        with contextlib.suppress(OSError):
+            sys.stderr.write(str(error) + "\n")
         return ExitCode.USAGE
     as_json = asked_for_json(argv) or not (invocation.output is None or invocation.output.human)
     return failures.show(error, sys.stderr, as_json=as_json, debug=invocation.debug, secrets=invocation.known_secrets)
-
-
-def _never_fail_to_encode() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _announce_interrupts() -> None:
@@ -67,5 +68,5 @@ def _announce_interrupts() -> None:
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
-    os.write(2, b"\ninterrupted: stopping\n")
+    streams.say(b"\ninterrupted: stopping\n")
     signal.default_int_handler(number, frame)

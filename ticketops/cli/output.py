@@ -14,12 +14,12 @@
 import contextlib
 import csv
 import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TextIO
 
+from ticketops.cli import streams
 from ticketops.cli.cells import Show, cell, field, json_text, plain, printable, raw_field
 from ticketops.domain.text import terminal_safe
 
@@ -79,7 +79,10 @@ class Section:
 
 
 class Out:
-    """Writes data to `stdout` in one format, and notes to `stderr`; a reader that left is not an error."""
+    """Writes data to `stdout` in one format, and notes to `stderr`.
+
+    A reader that left is not an error; stdout that cannot be written is one, and stderr that cannot be is none.
+    """
 
     def __init__(self, form: Format | None, *, stdout: TextIO, stderr: TextIO, color: bool) -> None:
         self.form = form or Format.TABLE
@@ -151,16 +154,13 @@ class Out:
 
     def note(self, text: str) -> None:
         """Say something to the person at the terminal, on stderr."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             self._stderr.write(terminal_safe(text, multiline=True) + "\n")
             self._stderr.flush()
 
     def finish(self) -> None:
         """Flush stdout; where the reader has left, see that nothing complains at exit."""
-        try:
-            self._stdout.flush()
-        except BrokenPipeError:
-            self._abandon()
+        self._write("")
 
     def _write(self, text: str) -> None:
         if self.closed:
@@ -168,16 +168,11 @@ class Out:
         try:
             self._stdout.write(text)
             self._stdout.flush()
-        except BrokenPipeError:
-            self._abandon()
-
-    def _abandon(self) -> None:
-        """Point stdout at nothing, so that Python's flush at exit does not fail."""
-        self.closed = True
-        with contextlib.suppress(OSError, io.UnsupportedOperation):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self._stdout.fileno())
-            os.close(null)
+        except OSError as error:
+            self.closed = True
+            streams.forget(self._stdout)
+            if not isinstance(error, BrokenPipeError):
+                raise streams.unwritable(error) from error
 
     def _lines(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from ticketops.cli.streams import say
 from ticketops.config.redact import redacting_processor
 from ticketops.domain.text import terminal_safe
 from ticketops.options import LogOptions
@@ -55,14 +56,14 @@ class Signals:
             self._say("second signal: ending at once; what was in flight is sent again by the next relay")
             os._exit(128 + number)
         self.received = number
-        self._say("stopping: finishing what is in flight; a second signal ends at once")
         self.stopping.set()
+        self._say("stopping: finishing what is in flight; a second signal ends at once")
 
     def _say(self, text: str) -> None:
         """Past the logging module, whose lock the interrupted thread may hold."""
         at = datetime.now(UTC).isoformat()
         line = json.dumps({"event": text, "level": "info", "timestamp": at}) if self._as_json else text
-        os.write(2, f"{line}\n".encode())
+        say(f"{line}\n".encode())
 
 
 class Systemd:
@@ -140,6 +141,7 @@ def configure_logs(options: LogOptions, secrets: Collection[str]) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    logging.raiseExceptions = False  # a log on a full disk: lines are lost, no traceback is printed for each
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
