@@ -214,7 +214,7 @@ def test_stdout_on_a_full_disk_is_a_clear_error(probe: Cli, words: list[str]) ->
 @pytest.mark.parametrize(("redirection", "code"), [(">&-", ExitCode.FAILED), ("2>&-", ExitCode.DONE)])
 def test_a_closed_stream_is_no_fault(probe: Cli, redirection: str, code: ExitCode) -> None:
     done = subprocess.run(
-        ["sh", "-c", f'exec "$@" {redirection}', "sh", *probe.command(["probe", "list", "-o", "name"])],
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *probe.command(["probe", "list", "-o", "name"])],
         env=probe.environment(None),
         cwd=probe.folder,
         capture_output=True,

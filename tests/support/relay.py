@@ -114,7 +114,7 @@ class RelayProcess:
                 cwd=self.site.cli.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=full if full else log,
+                stderr=full or log,
             )
         if ready:
             self.wait_for("relay started")

@@ -10,24 +10,16 @@ from ticketops.cli.cells import Show
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.output import Column, Format, Section
-from ticketops.domain.records import ANY_TYPE
+from ticketops.cli.pausing import Change, changing_pauses, flags, open_pauses
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
     from ticketops.config import Config
-    from ticketops.domain.relay import PauseScope, RelayStatus
+    from ticketops.domain.relay import RelayStatus
     from ticketops.services.metrics import RelayMetrics
     from ticketops.services.relay.daemon import RelayDaemon
-    from ticketops.services.relay.pauses import Pauses
 
 app = typer.Typer(no_args_is_help=True)
-
-_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
-_Reason = Annotated[str, typer.Option("--reason-text", help="Why; kept with the pause and in the audit log.")]
-_Topic = Annotated[str, typer.Option("--topic", help="Only events for this topic.")]
-_Type = Annotated[str, typer.Option("--aggregate-type", help="Only events of this aggregate type.")]
-_Shard = Annotated[int | None, typer.Option("--shard", min=0, help="Only this shard.")]
 
 
 @app.command()
@@ -99,11 +91,16 @@ def _run_shadow(inv: Invocation) -> int:
     from ticketops import wiring  # noqa: PLC0415
     from ticketops.cli.process import Signals, Systemd, host, logs_json  # noqa: PLC0415
     from ticketops.services.loop import Loop  # noqa: PLC0415
+    from ticketops.services.relay.start import try_until  # noqa: PLC0415
 
     shadow, failures = wiring.open_shadow(inv.config), list[BaseException]()
     signals = Signals(as_json=logs_json(inv.config.log))
     signals.install()
-    shadow.check()
+    try:
+        if not try_until(shadow.check, signals.stopping, part="shadow"):
+            return ExitCode.DONE
+    finally:
+        shadow.close()
     loop = Loop("shadow", shadow.step, on_fatal=failures.append, at_end=shadow.close)
     loop.start()
     host(lambda tick: bool(signals.stopping.wait(tick) or failures), lambda: True, signals.stopping, Systemd())
@@ -243,83 +240,30 @@ def _status_record(found: "RelayStatus") -> dict[str, Any]:
 
 
 @app.command()
-def pause(
-    ctx: typer.Context,
-    *,
-    topic: _Topic = "",
-    aggregate_type: _Type = "",
-    shard: _Shard = None,
-    reason: _Reason = "",
-    dry_run: _DryRun = False,
-    yes: _Yes = False,
-) -> None:
+@changing_pauses
+def pause(ctx: typer.Context, *, change: Change) -> None:
     """Stop publishing, durably, until resumed: everything, or one topic, aggregate type or shard."""
     inv = invocation(ctx)
-    scope, value = _scope(inv.config, topic, aggregate_type, shard)
-    _require_known(inv.config, topic, aggregate_type)
-    what = f"{scope} {value}".strip()
-    change = _open_pauses(inv)
+    scope, value = change.scope(inv.config)
+    change.require_known(inv.config)
+    pauses = open_pauses(inv)
     inv.confirm(
-        [f"pause {what} for every relay of this outbox; events wait, nothing is lost"], yes=yes, dry_run=dry_run
+        [f"pause {f'{scope} {value}'.strip()} for every relay of this outbox; events wait, nothing is lost"],
+        yes=change.yes,
+        dry_run=change.dry_run,
     )
-    paused = change.pause(scope, value, reason)
+    paused = pauses.pause(scope, value, change.reason)
     inv.out.record("relay_pause", asdict(paused), name="scope")
-    inv.out.note("relays take note within a second; end it with: ticketops relay resume" + _flags(scope, value))
+    inv.out.note("relays take note within a second; end it with: ticketops relay resume" + flags(scope, value))
 
 
 @app.command()
-def resume(
-    ctx: typer.Context,
-    *,
-    topic: _Topic = "",
-    aggregate_type: _Type = "",
-    shard: _Shard = None,
-    reason: _Reason = "",
-    dry_run: _DryRun = False,
-    yes: _Yes = False,
-) -> None:
+@changing_pauses
+def resume(ctx: typer.Context, *, change: Change) -> None:
     """End a pause; without a flag, the pause of everything."""
     inv = invocation(ctx)
-    scope, value = _scope(inv.config, topic, aggregate_type, shard)
-    change = _open_pauses(inv)
-    inv.confirm([f"resume {scope} {value}".strip()], yes=yes, dry_run=dry_run)
-    change.resume(scope, value, reason)
+    scope, value = change.scope(inv.config)
+    pauses = open_pauses(inv)
+    inv.confirm([f"resume {scope} {value}".strip()], yes=change.yes, dry_run=change.dry_run)
+    pauses.resume(scope, value, change.reason)
     inv.out.note("resumed; relays take note within a second")
-
-
-def _open_pauses(inv: Invocation) -> "Pauses":
-    from ticketops import wiring  # noqa: PLC0415
-    from ticketops.services.guard import Access  # noqa: PLC0415
-    from ticketops.services.relay.pauses import Pauses  # noqa: PLC0415
-
-    config = inv.config
-    return Pauses(wiring.open_shard_leases(config), Access(config.context, config.read_only), wiring.actor())
-
-
-def _scope(config: "Config", topic: str, aggregate_type: str, shard: int | None) -> tuple["PauseScope", str]:
-    from ticketops.domain.relay import PauseScope  # noqa: PLC0415
-
-    given = [
-        (PauseScope.TOPIC, topic),
-        (PauseScope.AGGREGATE_TYPE, aggregate_type),
-        (PauseScope.SHARD, "" if shard is None else str(shard)),
-    ]
-    chosen = [(scope, value) for scope, value in given if value]
-    if len(chosen) > 1:
-        raise UsageError("--topic, --aggregate-type and --shard exclude each other", hint="give one of them")
-    if shard is not None and shard >= config.relay.shards:
-        raise UsageError(f"there is no shard {shard}", why=f"relay.shards is {config.relay.shards}, counted from 0")
-    return chosen[0] if chosen else (PauseScope.ALL, "")
-
-
-def _require_known(config: "Config", topic: str, aggregate_type: str) -> None:
-    """A pause of what is not there would stop nothing, and its author would not know."""
-    topics = config.outbox.topics
-    if aggregate_type and aggregate_type not in topics and ANY_TYPE not in topics:
-        raise UsageError(f"there is no aggregate type {aggregate_type}", hint=f"there are {', '.join(sorted(topics))}")
-    if topic and topic not in topics.values() and not any("{type}" in name for name in topics.values()):
-        raise UsageError(f"no events go to topic {topic}", hint=f"they go to {', '.join(sorted(set(topics.values())))}")
-
-
-def _flags(scope: "PauseScope", value: str) -> str:
-    return f" --{scope.value.replace('_', '-')} {value}" if value else ""

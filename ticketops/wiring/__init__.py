@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from ticketops import __version__
 from ticketops.domain.relay import Identity
+from ticketops.errors import TicketOpsError
 from ticketops.options import PostgresOptions
 
 if TYPE_CHECKING:
@@ -118,15 +119,20 @@ def _open_waker(config: "Config") -> "PostgresWaker | None":
     waker = PostgresWaker(
         config.postgres, config.outbox, shards=config.relay.shards, application="ticketops relay waker"
     )
-    check = waker.check()
-    log = structlog.get_logger("ticketops").bind(part="waker")
-    if not check.possible:
-        log.info("polls only", why=check.reason, every_seconds=config.relay.poll_interval)
+    try:
+        check = waker.check()
+        if check.possible:
+            waker.listen()
+    except TicketOpsError:
         waker.close()
-        return None
-    waker.listen()
-    log.info("wakes by LISTEN", why=check.reason)
-    return waker
+        raise
+    log = structlog.get_logger("ticketops").bind(part="waker")
+    if check.possible:
+        log.info("wakes by LISTEN", why=check.reason)
+        return waker
+    log.info("polls only", why=check.reason, every_seconds=config.relay.poll_interval)
+    waker.close()
+    return None
 
 
 def ping(config: "Config", *, timeout: float) -> dict[str, float]:
