@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from support.engines import MakeProxy
 from support.outboxes import Box, MemoryBox, PostgresBox, add, event
 from ticketops.backends.memory.waker import MemoryWaker
 from ticketops.backends.postgres.waker import PostgresWaker
@@ -90,3 +93,17 @@ def test_a_lost_connection_is_an_unreachable_backend(pg_box: PostgresBox) -> Non
             )
         with pytest.raises(BackendUnavailable):
             waker.wait(10)
+
+
+def test_a_database_that_hangs_is_an_unreachable_backend(pg_box: PostgresBox, tcp_proxy: MakeProxy) -> None:
+    proxy = tcp_proxy(urlsplit(pg_box.postgres.url).port or 5432)
+    behind = replace(pg_box.postgres, url=proxy.url(pg_box.postgres.url), answer_timeout=0.5)
+    with closing(PostgresWaker(behind, pg_box.options, shards=4, application="tests")) as waker:
+        proxy.stall()
+        with pytest.raises(BackendUnavailable):
+            waker.check()
+    proxy.resume()
+    with closing(PostgresWaker(behind, pg_box.options, shards=4, application="tests")) as waker:
+        proxy.stall()
+        with pytest.raises(BackendUnavailable):
+            waker.listen()

@@ -50,7 +50,9 @@ def test_a_second_signal_ends_at_once(site: Site, make_relay: MakeRelay, tcp_pro
 
 
 def test_a_signal_while_it_waits_at_the_start(site: Site, make_relay: MakeRelay) -> None:
-    relay = make_relay(at=site.with_(kafka={"bootstrap_servers": "127.0.0.1:1"})).start(ready=False)
+    relay = make_relay(at=site.with_(kafka={"bootstrap_servers": "127.0.0.1:1", "answer_timeout": 1.0})).start(
+        ready=False
+    )
     relay.wait_for("Kafka is unreachable")
     relay.signal(signal.SIGINT)
     assert relay.wait(10.0) == 0

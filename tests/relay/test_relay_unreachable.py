@@ -66,7 +66,9 @@ def _ready(relay: RelayProcess) -> Callable[[], bool]:
 def test_kafka_that_is_not_there_at_the_start(site: Site, make_relay: MakeRelay, tcp_proxy: MakeProxy) -> None:
     proxy = tcp_proxy(int(site.brokers.rpartition(":")[2]))
     proxy.refuse()
-    relay = make_relay(at=site.with_(kafka={"bootstrap_servers": proxy.address})).start(ready=False)
+    relay = make_relay(at=site.with_(kafka={"bootstrap_servers": proxy.address, "answer_timeout": 1.0})).start(
+        ready=False
+    )
     relay.wait_for("Kafka is unreachable")
     (event,) = add(site, "K-1", '{"n": 1}')
     assert _not_ready(relay, "Kafka")()
@@ -225,17 +227,32 @@ def _add_anyway(site: Site) -> list[str]:
     return add(site, "K-1", '{"n": 1}')
 
 
-@pytest.mark.parametrize(
-    ("missing", "word"), [("PostgreSQL", "--once"), ("PostgreSQL", "--shadow"), ("Kafka", "--drain")]
-)
+@pytest.mark.parametrize(("missing", "word"), [("PostgreSQL", "--once"), ("Kafka", "--drain")])
 def test_a_relay_that_ends_by_itself_waits_for_nobody(
     site: Site, make_relay: MakeRelay, word: str, missing: str
 ) -> None:
-    nowhere: Mapping[str, Mapping[str, str]] = {
+    nowhere: Mapping[str, Mapping[str, object]] = {
         "PostgreSQL": {"postgres": {"url": "postgresql://nobody:secret-word@127.0.0.1:1/nothing"}},
-        "Kafka": {"kafka": {"bootstrap_servers": "127.0.0.1:1"}},
+        "Kafka": {"kafka": {"bootstrap_servers": "127.0.0.1:1", "answer_timeout": 1.0}},
     }[missing]  # type: ignore[assignment]
     relay = make_relay("relay", word, at=site.with_(**nowhere))
     assert relay.run() == 7
     assert f"{missing} is unreachable" in relay.log
     assert "secret-word" not in relay.log
+
+
+def test_a_shadow_waits_for_both(
+    behind: Site, site: Site, make_relay: MakeRelay, tcp_proxy: MakeProxy, database_proxy: TcpProxy
+) -> None:
+    broker = tcp_proxy(int(site.brokers.rpartition(":")[2]))
+    broker.refuse()
+    database_proxy.refuse()
+    add(site, "K-1", '{"n": 1}')
+    away = {"bootstrap_servers": broker.address, "answer_timeout": 1.0}
+    shadow = make_relay("shadow", "--shadow", at=behind.with_(kafka=away))
+    shadow.start(ready=False).wait_for("PostgreSQL is unreachable", part="shadow")
+    database_proxy.resume()
+    shadow.wait_for("Kafka is unreachable", part="shadow")
+    broker.resume()
+    shadow.wait_for("would publish", pending=1)
+    assert shadow.stop() == 0

@@ -40,5 +40,7 @@ class KafkaOptions:
     """SASL password. Secret."""
     password_file: str = ""
     """A file that holds the SASL password."""
+    answer_timeout: float = 5.0
+    """Seconds to wait for the brokers to say which topics there are."""
     properties: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
     """Any librdkafka setting (TLS, SASL, tuning); wins over TicketOps' own."""

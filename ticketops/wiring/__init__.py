@@ -140,7 +140,7 @@ def ping(config: "Config", *, timeout: float) -> dict[str, float]:
     started = time.monotonic()
     _ping_postgres(config, timeout)
     postgres = time.monotonic()
-    _ping_kafka(config)
+    _ping_kafka(config, timeout)
     return {"PostgreSQL": postgres - started, "Kafka": time.monotonic() - postgres}
 
 
@@ -150,8 +150,8 @@ def _ping_postgres(config: "Config", timeout: float) -> None:
     connect(_bounded(config, timeout), application="ticketops check").close()
 
 
-def _ping_kafka(config: "Config") -> None:
-    publisher = open_publisher(config, "check")
+def _ping_kafka(config: "Config", timeout: float) -> None:
+    publisher = open_publisher(replace(config, kafka=replace(config.kafka, answer_timeout=timeout)), "check")
     try:
         publisher.prepare()
     finally:

@@ -17,7 +17,6 @@ from ticketops.options import KafkaOptions
 
 _Headers: TypeAlias = list[tuple[str, str | bytes | None]] | None
 _LOG = logging.getLogger("ticketops.kafka")
-_CONNECT_TIMEOUT = 5.0
 _TOPICS_KEPT = 60.0
 """Seconds that the list of topics is trusted."""
 _TOPICS_AGAIN = 2.0
@@ -67,6 +66,7 @@ class KafkaPublisher:
         self._limit = int(self._settings.get("message.max.bytes", DEFAULT_MESSAGE_BYTES))
         self._request_bytes = min(self._limit, int(self._settings.get("batch.size", DEFAULT_MESSAGE_BYTES)))
         self._request_records = int(self._settings.get("batch.num.messages", _REQUEST_RECORDS))
+        self._answer_timeout = options.answer_timeout
         self._producer: Producer | None = None
         self._topics: frozenset[str] = frozenset()
         self._topics_at = float("-inf")
@@ -226,7 +226,7 @@ class KafkaPublisher:
     def _look_up_topics(self) -> None:
         with translated():
             try:
-                metadata = self._ready().list_topics(timeout=_CONNECT_TIMEOUT)
+                metadata = self._ready().list_topics(timeout=self._answer_timeout)
             except KafkaException as error:
                 why = self._trouble or f"{error.args[0].str()} ({error.args[0].name()})"
                 raise BackendUnavailable(
