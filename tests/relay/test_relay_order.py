@@ -1,7 +1,6 @@
 """Nothing lost, nothing reordered, whatever happens to relays, connections and engines."""
 
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,14 +9,11 @@ from support.chaos import Chaos
 from support.cli import Cli
 from support.engines import MakeProxy
 from support.ledger import Verdict, read_topics
-from support.relay import MakeRelay, Site, make_site, pending
+from support.relay import MakeRelay, Site, make_site, pending, upgraded
 from support.waiting import eventually
 from support.writer import Table, Writer
-from ticketops.backends.postgres.upgrade import PostgresSchema
-from ticketops.domain.database import UpgradeRequest
 from ticketops.embedded.kafka import KafkaServer
 from ticketops.embedded.postgres import PostgresServer
-from ticketops.options import OutboxOptions, PostgresOptions, RelayOptions
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
@@ -149,8 +145,4 @@ def _own_site(cli: Cli, postgres: PostgresServer, kafka: KafkaServer) -> Site:
     topics = {"BOOKING": "booking-events", "PAYMENT": "payment-events"}
     kafka.create_topics(topics.values())
     postgres.create_database("booking")
-    options: Any = PostgresOptions(url=postgres.url_of("booking"))
-    PostgresSchema(options, OutboxOptions(), RelayOptions()).apply(
-        UpgradeRequest(), actor="tests", progress=lambda _: None
-    )
-    return make_site(cli, options.url, kafka.address, topics)
+    return make_site(cli, upgraded(postgres.url_of("booking")), kafka.address, topics)

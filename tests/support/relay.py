@@ -18,7 +18,9 @@ import pytest
 from support.cli import Cli, Result, full_device
 from support.engines import MakeTopic
 from support.waiting import eventually
-from ticketops.options import KafkaOptions, PostgresOptions
+from ticketops.backends.postgres.upgrade import PostgresSchema
+from ticketops.domain.database import UpgradeRequest
+from ticketops.options import KafkaOptions, OutboxOptions, PostgresOptions, RelayOptions
 
 SHARDS = 16
 """The default; the index in the databases of tests is made for it."""
@@ -242,6 +244,13 @@ def make_site(cli: Cli, url: str, brokers: str, topics: Mapping[str, str]) -> Si
             "log": {"format": "json"},
         },
     )
+
+
+def upgraded(url: str) -> str:
+    """The same URL, once everything that `ticketops db upgrade` makes is there."""
+    schema = PostgresSchema(PostgresOptions(url=url), OutboxOptions(), RelayOptions())
+    schema.apply(UpgradeRequest(), actor="tests", progress=lambda _: None)
+    return url
 
 
 @pytest.fixture

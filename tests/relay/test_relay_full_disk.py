@@ -1,0 +1,112 @@
+"""Engines whose disk is full: the relay waits, goes on by itself when there is room, and loses nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import psycopg
+import pytest
+
+from support.chaos import Chaos
+from support.cli import Cli
+from support.engines import MakeTopic
+from support.ledger import Verdict, judge, read_topics
+from support.relay import MakeRelay, Site, make_site, pending, upgraded
+from support.smalldisk import MakeDisk, SmallDisk, SmallKafka, SmallPostgres
+from support.waiting import eventually
+from support.writer import Writer
+from ticketops.embedded.engine import Engine
+from ticketops.options import KafkaOptions
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+
+Note = Callable[[str, object], None]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as engines:
+        yield engines
+
+
+@pytest.fixture
+def topics(make_topic: MakeTopic) -> dict[str, str]:
+    return {"BOOKING": make_topic("booking"), "PAYMENT": make_topic("payment")}
+
+
+def _check(verdict: Verdict, note: Note) -> None:
+    note("verdict", str(verdict))
+    assert verdict.kept, verdict
+
+
+def _started(server: Any, disk: SmallDisk, stack: ExitStack) -> Any:
+    server.disk = disk
+    return stack.enter_context(server)
+
+
+def _written(site: Site) -> Writer:
+    writer = Writer(site.url)
+    writer.prepare()
+    return writer
+
+
+def test_a_table_that_cannot_grow(
+    cli: Cli,
+    kafka: KafkaOptions,
+    topics: dict[str, str],
+    make_disk: MakeDisk,
+    stack: ExitStack,
+    make_relay: MakeRelay,
+    record_property: Note,
+) -> None:
+    disk = make_disk("48m")
+    postgres: SmallPostgres = _started(SmallPostgres(durable=False), disk, stack)
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"create tablespace small location '{disk.folder}'".encode())
+        connection.execute("create database booking tablespace small")
+    site = make_site(cli, upgraded(postgres.url_of("booking")), kafka.bootstrap_servers, topics)
+    relay = make_relay(at=site).start()
+    writer = _written(site)
+    chaos = Chaos(site, writer, [relay])
+    with writer.running():
+        chaos.write(200)
+        relay.suspend()
+        chaos.write(2000)
+        disk.fill()
+        relay.resume()
+        said = relay.wait_for("PostgreSQL is unreachable")
+        assert "its disk is full" in said["why"]
+        eventually(lambda: relay.http("/readyz") == (503, "waiting for PostgreSQL\n"), 10)
+        disk.make_room()
+        chaos.write(100)
+    _check(chaos.verdict(lambda: pending(site)), record_property)
+    assert site.rows("select * from ticketops.outbox_failures") == []
+    assert relay.is_running
+
+
+def _ended(engine: Engine) -> Callable[[], bool]:
+    return lambda: not engine.is_running
+
+
+def test_a_broker_whose_disk_is_full(
+    site: Site, make_disk: MakeDisk, stack: ExitStack, make_relay: MakeRelay, record_property: Note
+) -> None:
+    disk = make_disk("48m")
+    broker: SmallKafka = _started(SmallKafka(), disk, stack)
+    topics = {"BOOKING": "booking-events", "PAYMENT": "payment-events"}
+    broker.create_topics(topics.values())
+    full = site.with_(kafka={"bootstrap_servers": broker.address}, outbox={"topics": topics})
+    relay = make_relay(at=full).start()
+    chaos = Chaos(full, _written(full), [relay])
+    with chaos.writer.running():
+        chaos.write(500)
+        disk.fill()
+        eventually(_ended(broker), 30)
+        disk.make_room()
+        relay.wait_for("waiting", backend="Kafka")
+        broker.restart()
+        chaos.write(100)
+    eventually(lambda: pending(full) == 0, 30)
+    _check(judge(chaos.writer.ledger(), read_topics(broker.address, topics.values())), record_property)
+    assert full.rows("select * from ticketops.outbox_failures") == []
+    assert full.one("select max(retry_count) from booking.outbox_events") == 0
