@@ -9,7 +9,7 @@ import pytest
 
 from support.chaos import Chaos
 from support.cli import Cli
-from support.engines import MakeTopic
+from support.engines import QUICK, MakeTopic
 from support.ledger import Verdict, judge, read_topics
 from support.relay import MakeRelay, Site, make_site, pending, upgraded
 from support.smalldisk import MakeDisk, SmallDisk, SmallKafka, SmallPostgres
@@ -92,7 +92,7 @@ def test_a_broker_whose_disk_is_full(
     site: Site, make_disk: MakeDisk, stack: ExitStack, make_relay: MakeRelay, record_property: Note
 ) -> None:
     disk = make_disk("48m")
-    broker: SmallKafka = _started(SmallKafka(), disk, stack)
+    broker: SmallKafka = _started(SmallKafka(properties=QUICK), disk, stack)
     topics = {"BOOKING": "booking-events", "PAYMENT": "payment-events"}
     broker.create_topics(topics.values())
     full = site.with_(kafka={"bootstrap_servers": broker.address}, outbox={"topics": topics})

@@ -24,6 +24,9 @@ from ticketops.embedded.postgres import PostgresServer
 from ticketops.embedded.valkey import ValkeyServer
 from ticketops.options import KafkaOptions, OutboxOptions, PostgresOptions, RedisOptions, RelayOptions
 
+QUICK = {"broker.heartbeat.interval.ms": "500", "broker.session.timeout.ms": "2000"}
+"""A broker that was killed may come back soon."""
+
 MakePostgres = Callable[..., PostgresServer]
 MakeKafka = Callable[..., KafkaServer]
 MakeTopic = Callable[..., str]
@@ -206,8 +209,7 @@ def make_kafka() -> Iterator[MakeKafka]:
     with ExitStack() as stack:
 
         def make(properties: dict[str, str] | None = None, **options: Any) -> KafkaServer:
-            quick = {"broker.heartbeat.interval.ms": "500", "broker.session.timeout.ms": "2000"}
-            return stack.enter_context(KafkaServer(properties=quick | (properties or {}), **options))
+            return stack.enter_context(KafkaServer(properties=QUICK | (properties or {}), **options))
 
         yield make
 

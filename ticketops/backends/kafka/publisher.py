@@ -23,6 +23,9 @@ _TOPICS_AGAIN = 2.0
 """Seconds between look-ups for topics that are not in it."""
 _FATAL_ROUNDS, _FATAL_WAIT = 20, 0.1
 """After a fatal error reports are waited for this many times, this many seconds."""
+_FATAL = (KafkaException, SystemError, AttributeError)
+"""A fatal error; the second where the binding delivers a report after it, the third where it writes a log line:
+with an error pending, it does not find the logger's method."""
 _KICK = 0.001
 """Seconds for librdkafka to notice that it is to send; what it has not by then, it does in `finish`."""
 _REQUEST_RECORDS = 10_000
@@ -157,20 +160,24 @@ class KafkaPublisher:
     def _serve(self, producer: Producer, timeout: float) -> int:
         """Deliver reports; how many are due. A fatal error stops the producer, and what is left is purged.
 
-        The binding raises a fatal error as KafkaException, or as SystemError where reports are delivered after it.
+        The binding raises a fatal error as one of _FATAL.
         """
         try:
             return producer.flush(timeout)
-        except (KafkaException, SystemError) as error:
-            self._trouble = str(error.__cause__ or error)
+        except _FATAL as error:
+            self._note_fatal(error)
         producer.purge(in_queue=True, in_flight=True)
         for _ in range(_FATAL_ROUNDS):
             try:
                 if producer.flush(_FATAL_WAIT) == 0:
                     break
-            except (KafkaException, SystemError) as error:
-                self._trouble = str(error.__cause__ or error)
+            except _FATAL as error:
+                self._note_fatal(error)
         return 0
+
+    def _note_fatal(self, error: Exception) -> None:
+        if not isinstance(error, AttributeError):
+            self._trouble = str(error.__cause__ or error)
 
     def _delivery(self, sent: _Sent) -> Delivery:
         refused = {i: e for i, e in sent.never_sent.items() if e.code() in TOPIC_REFUSED | RECORD_REFUSED}
@@ -184,7 +191,7 @@ class KafkaPublisher:
             self._trouble = next(str(e) for e in sent.errors.values())
         unsent = frozenset(range(len(sent.records))) - sent.acked - refused.keys()
         return Delivery(
-            refused={i: DeliveryError(e.name(), e.str()) for i, e in refused.items()},
+            refused={i: DeliveryError(e.name(), _told(e, sent.records[i].topic)) for i, e in refused.items()},
             unsent=unsent,
             reason=self._trouble if unsent else "",
         )
@@ -208,7 +215,7 @@ class KafkaPublisher:
     def _ready(self) -> Producer:
         if self._producer is None:
             try:
-                self._producer = Producer({**self._settings, "error_cb": self._complain}, logger=_LOG)
+                self._producer = Producer({**_quiet(), **self._settings, "error_cb": self._complain}, logger=_LOG)
             except KafkaException as error:
                 raise BackendError(
                     "kafka.properties cannot be used", why=error.args[0].str(), hint="correct the key or its value"
@@ -234,6 +241,18 @@ class KafkaPublisher:
                 ) from error
         self._topics = frozenset(metadata.topics)
         self._topics_at = time.monotonic()
+
+
+def _told(error: KafkaError, topic: str) -> str:
+    """What is wrong, with the topic where it is the topic's."""
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return f"this user may not write to topic {topic}: {error.str()}"
+    return error.str() if error.code() not in TOPIC_REFUSED else f"{error.str()}: topic {topic}"
+
+
+def _quiet() -> dict[str, int]:
+    """Let librdkafka write no line that nobody would see."""
+    return {} if _LOG.isEnabledFor(logging.DEBUG) else {"log_level": 0}
 
 
 def record_bytes(record: OutgoingRecord) -> int:

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 BACKEND = "PostgreSQL"
 
 _UNAVAILABLE = {
+    "53000": "it has too few resources",
     "53100": "its disk is full",
     "53200": "it is out of memory",
     "53300": "it has no connection left",
+    "53400": "a limit of its configuration is reached",
     "57P01": "it is shutting down",
     "57P02": "it crashed",
     "57P03": "it is starting up",
