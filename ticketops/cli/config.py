@@ -40,10 +40,10 @@ def show(
 def _values(settings: "Settings", wanted: Sequence[str]) -> Iterator[dict[str, object]]:
     from ticketops.config.problems import did_you_mean  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.config.redact import HIDDEN, redact_value  # noqa: PLC0415
-    from ticketops.config.schema import sections, sections_of, value_of  # noqa: PLC0415
+    from ticketops.config.schema import family_of, sections, sections_of, value_of  # noqa: PLC0415
     from ticketops.config.secrets import RIVALS  # noqa: PLC0415
 
-    known = sections() | sections_of(settings.origins)
+    known = {name for name in sections() if not family_of(name)[1]} | sections_of(settings.origins)
     for word in wanted:
         if word not in settings.origins and word not in known:
             hint = did_you_mean(word, [*settings.origins, *known])

@@ -19,7 +19,7 @@ _NEEDED: Final = ("id", "aggregate_type", "aggregate_id", "payload")
 
 def check(config: Config) -> list[Problem]:
     """Everything that cannot work; empty where nothing was found. Asks no backend."""
-    found = (_columns, _names, _topics, _topic_lists, _relay, _backends, _queues)
+    found = (_columns, _names, _topics, _topic_lists, _relay, _backends, queue_checks.check)
     return [problem for part in found for problem in part(config)]
 
 
@@ -122,10 +122,6 @@ def _relay(config: Config) -> Iterator[Problem]:
             why="a shadow locks no row, so it cannot tell which ones are locked",
             hint="set relay.skip_locked = false until the shadow ends",
         )
-
-
-def _queues(config: Config) -> Iterator[Problem]:
-    return queue_checks.check(config.dlq, config.outbox)
 
 
 def _backends(config: Config) -> Iterator[Problem]:

@@ -173,7 +173,7 @@ def _member(gathered: Layer, family: str, own: str) -> dict[str, object]:
     known = members.keys_of(family, own)
     kind = _value(gathered, known[members.kind_of(family, own)])
     if kind is MISSING:
-        gathered.problems.append(members.without_kind(gathered, family, own))
+        gathered.problems += members.without_kind(gathered, family, own)
         return {}
     wanted = list(names_of(family, own, kind))
     gathered.problems += members.without_meaning(gathered, known, wanted, kind)

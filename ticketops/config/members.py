@@ -41,11 +41,13 @@ def kind_of(family: str, own: str) -> str:
     return f"{family}.{own}.{KIND}"
 
 
-def without_kind(gathered: Layer, family: str, own: str) -> Problem:
-    """The problem of a named section that does not say what it is."""
+def without_kind(gathered: Layer, family: str, own: str) -> Iterator[Problem]:
+    """The problem of a named section that does not say what it is; none where what it says is told already."""
     section, known = f"{family}.{own}", keys_of(family, own)
+    if kind_of(family, own) in gathered.entries:
+        return
     place = next((entry.origin.place for name, entry in gathered.entries.items() if name in known), f"[{section}]")
-    return Problem(f"{place}: {section} has no {KIND}", why=f"expected {expected(known[kind_of(family, own)].type)}")
+    yield Problem(f"{place}: {section} has no {KIND}", why=f"expected {expected(known[kind_of(family, own)].type)}")
 
 
 def without_meaning(gathered: Layer, known: Mapping[str, Key], wanted: Collection[str], kind: object) -> list[Problem]:

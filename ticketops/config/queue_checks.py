@@ -6,18 +6,19 @@ from typing import Final
 
 from ticketops.config.problems import Problem
 from ticketops.domain.deadletters import QueueKind
-from ticketops.options import DlqOptions, OutboxOptions, QueueOptions
+from ticketops.config.schema import Config
+from ticketops.options import OutboxOptions, QueueOptions
 
 TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 """What Kafka takes as the name of a topic, beside `.` and `..`."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def check(dlq: DlqOptions, outbox: OutboxOptions) -> Iterator[Problem]:
+def check(config: Config) -> Iterator[Problem]:
     """Everything that cannot work."""
-    for name, queue in dlq.queues.items():
-        yield from _queue(f"dlq.queues.{name}", queue, outbox)
-    yield from _shared(dlq)
+    for name, queue in config.dlq.queues.items():
+        yield from _queue(f"dlq.queues.{name}", queue, config.outbox)
+    yield from _shared(config)
 
 
 def _queue(section: str, queue: QueueOptions, outbox: OutboxOptions) -> Iterator[Problem]:
@@ -42,11 +43,12 @@ def _topic(key: str, topic: str, outbox: OutboxOptions) -> Iterator[Problem]:
         )
 
 
-def _shared(dlq: DlqOptions) -> Iterator[Problem]:
+def _shared(config: Config) -> Iterator[Problem]:
     """Two queues on one place would count and change the same items twice."""
     places: dict[object, str] = {}
-    for name, queue in dlq.queues.items():
-        first = places.setdefault((queue.kind, queue.prefix, queue.topic, queue.table), name)
+    for name, queue in config.dlq.queues.items():
+        table = queue.table or config.state.compensations_table
+        first = places.setdefault((queue.kind, queue.prefix, queue.topic, table), name)
         if first != name:
             why = "each of their items would be counted and changed twice"
             yield Problem(f"dlq.queues.{name} and dlq.queues.{first} are the same place", why=why, hint="keep one")

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import MISSING
 from datetime import date, datetime, time
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -87,7 +88,7 @@ def _misfit(key: Key, entry: Entry) -> Problem:
     return Problem(
         f"{place} cannot be used",
         why=f"expected {expected(key.type)}, got {shown}",
-        hint=f"the default is {shown_default(key)}",
+        hint="" if key.default is MISSING else f"the default is {shown_default(key)}",
     )
 
 
