@@ -28,9 +28,10 @@ def tell(inv: Invocation, trouble: "Trouble") -> int:
 
     for line in words(trouble.queues):
         inv.out.note(line)
-    if trouble.unfit:
+    doubts = trouble.doubts
+    if doubts.unfit:
         inv.out.note(
-            f"--where could not be computed for some items ({trouble.unfit} of those asked): {trouble.objection}"
+            f"--where could not be computed for {doubts.unfit} of {doubts.asked} items: {doubts.objection}"
         )
     if not trouble.queues:
         return ExitCode.DONE

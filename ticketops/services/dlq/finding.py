@@ -17,15 +17,35 @@ _LOOKED_AT = 200
 
 
 @dataclass(slots=True)
+class Doubts:
+    """Whether items failed the condition, or could not be put to it."""
+
+    asked: int = 0
+    unfit: int = 0
+    """Items for which nothing could be computed, of those that were asked."""
+    objection: str = ""
+    """Why, for the first of them."""
+
+    def ask(self, selector: DeadLetterSelector, letter: DeadLetter) -> None:
+        """Look at an item that does not match, as long as there were few."""
+        if self.asked < _LOOKED_AT:
+            objection = selector.objection(letter)
+            self.add(Doubts(1, int(bool(objection)), objection))
+
+    def add(self, other: "Doubts") -> None:
+        """Take another's in."""
+        self.asked += other.asked
+        self.unfit += other.unfit
+        self.objection = self.objection or other.objection
+
+
+@dataclass(slots=True)
 class Trouble:
     """What went wrong on the way; the search goes on."""
 
     queues: dict[str, TicketOpsError] = field(default_factory=dict)
     """Queues that did not answer, or not to the end."""
-    unfit: int = 0
-    """Items for which nothing could be computed, of those that were asked."""
-    objection: str = ""
-    """Why, for the first of them."""
+    doubts: Doubts = field(default_factory=Doubts)
 
     @property
     def unreachable(self) -> bool:
@@ -40,7 +60,6 @@ class Search:
         self._opener = opener
         self._queues = queues
         self._selector = selector
-        self._asked = 0
         self.trouble = Trouble()
         self.found: set[str] = set()
         """The ids that were named and are there."""
@@ -71,14 +90,9 @@ class Search:
                 yield letter
 
     def _ask(self, letter: DeadLetter) -> None:
-        """Whether an item failed the condition, or could not be put to it."""
         if self._selector.ids:
             self.found.add(letter.id)
-        if self._asked < _LOOKED_AT:
-            self._asked += 1
-            objection = self._selector.objection(letter)
-            self.trouble.unfit += bool(objection)
-            self.trouble.objection = self.trouble.objection or objection
+        self.trouble.doubts.ask(self._selector, letter)
 
 
 def meant(
