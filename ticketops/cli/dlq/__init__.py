@@ -4,8 +4,10 @@ import typer
 
 from ticketops.cli.dlq import verbs
 from ticketops.cli.dlq.listing import list_
+from ticketops.cli.dlq.stats import stats
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(stats)
 app.command("list")(list_)
 app.command()(verbs.requeue)
 app.command()(verbs.hold)

@@ -30,9 +30,7 @@ def tell(inv: Invocation, trouble: "Trouble") -> int:
         inv.out.note(line)
     doubts = trouble.doubts
     if doubts.unfit:
-        inv.out.note(
-            f"--where could not be computed for {doubts.unfit} of {doubts.asked} items: {doubts.objection}"
-        )
+        inv.out.note(f"--where could not be computed for {doubts.unfit} of {doubts.asked} items: {doubts.objection}")
     if not trouble.queues:
         return ExitCode.DONE
     return ExitCode.UNREACHABLE if trouble.unreachable else ExitCode.PARTLY

@@ -88,7 +88,7 @@ class Surveyor:
             else:
                 yield heard
 
-    def _guarded(self, report: QueueReport, depths_only: bool) -> None:  # noqa: FBT001 - a thread's argument
+    def _guarded(self, report: QueueReport, depths_only: bool) -> None:
         try:
             self._read(report, depths_only=depths_only)
         except BaseException as error:  # noqa: BLE001 - the thread's end, raised again in the caller's
