@@ -12,7 +12,8 @@ from ticketops.errors import InvalidEvent
 
 TEXT = st.text(st.characters())
 ZONES = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))])
-MOMENTS = st.none() | st.datetimes(datetime.min + timedelta(2), datetime.max - timedelta(2), timezones=ZONES)
+YEARS = (datetime(2, 1, 1, tzinfo=UTC).replace(tzinfo=None), datetime(9998, 1, 1, tzinfo=UTC).replace(tzinfo=None))
+MOMENTS = st.none() | st.datetimes(*YEARS, timezones=ZONES)
 LETTERS = st.builds(
     DeadLetter,
     id=TEXT, queue=TEXT, kind=st.sampled_from(QueueKind), key=TEXT, origin=TEXT, reason=TEXT, error_class=TEXT,

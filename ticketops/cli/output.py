@@ -71,11 +71,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One titled table of a report."""
+    """One titled table of a report, or a text of several lines."""
 
     title: str
-    columns: Sequence[Column | str]
-    rows: Iterable[Row]
+    columns: Sequence[Column | str] = ()
+    rows: Iterable[Row] = ()
+    text: str | None = None
+    """Foreign text, shown line by line instead of a table; None: it is a table."""
 
 
 class Out:
@@ -138,12 +140,24 @@ class Out:
             self.record(kind, record, name=name)
             return
         for number, section in enumerate(sections):
-            columns = [_column(column) for column in section.columns]
             if self.terminal:
                 self._write(("\n" if number else "") + terminal_safe(section.title) + "\n")
-                self._table(columns, section.rows)
+            if section.text is not None:
+                self._text(section)
+            elif self.terminal:
+                self._table([_column(column) for column in section.columns], section.rows)
             else:
-                self._fields(columns, section.rows, before=(section.title,))
+                self._fields([_column(column) for column in section.columns], section.rows, before=(section.title,))
+
+    def stream(self, text: str) -> None:
+        """Write lines of a format that is the command's own, as they are."""
+        self._write(text)
+
+    def _text(self, section: Section) -> None:
+        before = () if self.terminal else (section.title,)
+        for line in (section.text or "").split("\n"):
+            safe = terminal_safe(line.replace("\t", "    "))
+            self._write("\t".join([*before, safe]) + "\n")
 
     def text(self, kind: str, text: str) -> None:
         """Print a text of our own making, such as SQL or a file; machines get it in the field `text`."""

@@ -1,17 +1,21 @@
-"""`ticketops dlq`: dead letters of every queue, found, grouped and shown."""
+"""`ticketops dlq`: dead letters of every queue, found, grouped and shown, and put back."""
 
 import typer
 
 from ticketops.cli.dlq import verbs
+from ticketops.cli.dlq.export import export
 from ticketops.cli.dlq.listing import list_
+from ticketops.cli.dlq.show import show
 from ticketops.cli.dlq.stats import stats
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(stats)
 app.command("list")(list_)
+app.command()(show)
 app.command()(verbs.requeue)
 app.command()(verbs.hold)
 app.command()(verbs.release)
 app.command()(verbs.discard)
 app.command()(verbs.restore)
 app.command()(verbs.purge)
+app.command()(export)

@@ -7,6 +7,7 @@ from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation
 
 if TYPE_CHECKING:
+    from ticketops.services.dlq.detail import Memory
     from ticketops.services.dlq.finding import Opener, Search, Trouble
 
 
@@ -42,3 +43,11 @@ def tell_search(inv: Invocation, search: "Search") -> int:
     for letter_id in search.missing:
         inv.out.note(f"there is no dead letter {letter_id}")
     return code or (ExitCode.NOT_FOUND if search.missing else ExitCode.DONE)
+
+
+def memory(inv: Invocation) -> "Memory":
+    """What is remembered of dead letters: operations, holds, archive and edits."""
+    from ticketops.services.dlq.detail import Memory  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.wiring.store import open_annotations, open_operation_store  # noqa: PLC0415 - loads SQLAlchemy
+
+    return Memory(lambda: open_operation_store(inv.config), lambda: open_annotations(inv.config))

@@ -1,6 +1,6 @@
 """Dead letters of several queues, streamed: a queue that does not answer is told, the others go on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
@@ -75,14 +75,15 @@ class Search:
         """Every item that is meant, in each queue the oldest first; named ids in their order."""
         count = 0
         for name in self._queues:
-            for letter in self._of_queue(name, bodies=bodies):
-                if count == self._selector.limit:
-                    self.more = True
-                    return
-                count += 1
-                yield letter
+            with closing(self._of_queue(name, bodies=bodies)) as letters:
+                for letter in letters:
+                    if count == self._selector.limit:
+                        self.more = True
+                        return
+                    count += 1
+                    yield letter
 
-    def _of_queue(self, name: str, *, bodies: bool) -> Iterator[DeadLetter]:
+    def _of_queue(self, name: str, *, bodies: bool) -> Generator[DeadLetter]:
         with troubled(name, self.trouble.queues), closing(self._opener(name)) as queue:
             for letter in meant(queue, self._selector, bodies=bodies, rejected=self._ask):
                 if self._selector.ids:

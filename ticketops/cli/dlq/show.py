@@ -1,0 +1,226 @@
+"""`ticketops dlq show`: one dead letter with everything that is known of it."""
+
+import base64
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from ticketops.cli.dlq.desk import memory, now, opener
+from ticketops.cli.dlq.rows import letter_row
+from ticketops.cli.dlq.selecting import Queues, named_queues
+from ticketops.cli.exits import ExitCode
+from ticketops.cli.frame import Invocation, invocation
+from ticketops.cli.output import Column, Section
+from ticketops.errors import NotFoundError, RefusedError
+
+if TYPE_CHECKING:
+    from ticketops.domain.deadletters import DeadLetter
+    from ticketops.domain.operations import Archived, AuditEntry, Edit
+    from ticketops.services.dlq.detail import Detail
+
+_MOST_SHOWN: Final = 65_536
+"""Bytes of a payload that people are shown; `--raw` and the other formats have all."""
+_INTEGER: Final = 8
+"""Bytes of the longest number that a header is taken for."""
+_HEADERS: Final = (Column("name", keep=True), Column("value", keep=True))
+_HISTORY: Final = (
+    Column("at", keep=True),
+    Column("action", keep=True),
+    Column("actor"),
+    Column("result"),
+    Column("reason"),
+    Column("operation"),
+)
+_EDITS: Final = (Column("at", keep=True), Column("actor"), Column("operation"), Column("reason"), Column("before"))
+
+
+def show(
+    ctx: typer.Context,
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id.")],
+    *,
+    queue: Queues = None,
+    raw: Annotated[bool, typer.Option("--raw", help="The payload's bytes alone, as they are.")] = False,
+) -> int:
+    """Show one dead letter: payload, headers, stack, what was done to it, and whether its source still differs."""
+    from ticketops.services.dlq.detail import Showing  # noqa: PLC0415 - `--help` must not pay for it
+
+    inv = invocation(ctx)
+    showing = Showing(opener(inv), named_queues(inv, queue), memory(inv))
+    detail = showing.show(letter_id)
+    if raw:
+        _write_raw(detail.letter)
+        return ExitCode.DONE
+    inv.out.report("dead_letter_detail", _record(detail), list(_sections(detail)))
+    _tell(inv, detail)
+    return ExitCode.DONE
+
+
+def _write_raw(letter: "DeadLetter") -> None:
+    if letter.payload is None:
+        raise NotFoundError(f"{letter.id} has no payload", why=letter.problem or "there is none to put back")
+    if sys.stdout.isatty():
+        raise RefusedError(
+            "the payload is not written to a terminal",
+            why="it could hold characters that a terminal obeys",
+            hint="send it to a file or a pipe, or leave --raw out",
+        )
+    sys.stdout.buffer.write(letter.payload)
+    sys.stdout.buffer.flush()
+
+
+def _record(detail: "Detail") -> dict[str, object]:
+    letter = detail.letter
+    row = letter_row(letter, now())
+    return {
+        **row,
+        "metadata": dict(letter.metadata),
+        "headers": [_header(name, value) for name, value in letter.headers],
+        "payload": _text(letter.payload),
+        "payload_base64": _base64(letter.payload),
+        "stack": letter.stack,
+        "digest": letter.digest,
+        "archived": _archived(detail.archived),
+        "hold": detail.hold,
+        "source": detail.source,
+        "history": [_entry(entry) for entry in detail.history],
+        "edits": [_edit(edit) for edit in detail.edits],
+        "history_problem": str(detail.memory_error) if detail.memory_error else None,
+    }
+
+
+def _sections(detail: "Detail") -> Iterator[Section]:
+    letter = detail.letter
+    told = letter_row(letter, now()) | {f"metadata.{name}": value for name, value in letter.metadata.items()}
+    if detail.hold:
+        told["held"] = f"by {detail.hold.actor}: {detail.hold.note}"
+    if detail.archived:
+        told["discarded"] = f"by {detail.archived.actor}: {detail.archived.reason}"
+    if detail.source:
+        told["source"] = _source_words(detail)
+    rows = [{"field": name, "value": value} for name, value in told.items() if value not in {None, ""}]
+    yield Section("dead letter", (Column("field", keep=True), Column("value", keep=True)), rows)
+    yield Section("payload", text=_payload_text(letter))
+    if letter.headers:
+        headers = [{"name": name, "value": _shown(value)} for name, value in letter.headers]
+        yield Section("headers", _HEADERS, headers)
+    if letter.stack:
+        yield Section("stack", text=letter.stack.rstrip("\n"))
+    if detail.edits:
+        yield Section("edits", _EDITS, [_edit(edit) for edit in detail.edits])
+    if detail.history:
+        yield Section("history", _HISTORY, [_entry(entry) for entry in detail.history])
+
+
+def _source_words(detail: "Detail") -> str:
+    source = detail.source
+    if source is None or not source.found:
+        return source.note if source else ""
+    if not source.differs:
+        return f"{source.position} is still there, and the same"
+    return f"{source.position} is still there and differs in {', '.join(source.differs)}: requeue --from-source sends it"
+
+
+def _payload_text(letter: "DeadLetter") -> str:
+    from ticketops.domain.json_pretty import pretty  # noqa: PLC0415 - `--help` must not pay for it
+
+    payload = letter.payload
+    if payload is None:
+        return f"({letter.problem or 'none'})"
+    text = _text(payload[:_MOST_SHOWN] if len(payload) > _MOST_SHOWN else payload)
+    rest = len(payload) - _MOST_SHOWN
+    more = f"\n… {rest} more bytes; --raw writes all {len(payload)}" if rest > 0 else ""
+    if text is None:
+        return f"({len(payload)} bytes that are not text; --raw writes them)\n{_hex(payload)}{more}"
+    return (pretty(text) or text) + more
+
+
+def _hex(payload: bytes, rows: int = 16, width: int = 16) -> str:
+    """The first bytes, in hexadecimal and as ASCII."""
+    lines = (payload[start : start + width] for start in range(0, min(len(payload), rows * width), width))
+    return "\n".join(f"{line.hex(' '):<{width * 3}} {_ascii(line)}" for line in lines)
+
+
+def _ascii(line: bytes) -> str:
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in line)  # noqa: PLR2004 - what ASCII prints
+
+
+def _text(value: bytes | None) -> str | None:
+    """As UTF-8, where it is; a character that was cut at the end is left out."""
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError as error:
+        cut = len(value or b"") == _MOST_SHOWN and error.reason == "unexpected end of data"
+        return (value or b"")[: error.start].decode() if cut else None
+
+
+def _base64(value: bytes | None) -> str | None:
+    return None if value is None or _is_text(value) else base64.b64encode(value).decode()
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _header(name: str, value: bytes | None) -> dict[str, object]:
+    """Text where it is text, and always something that has every byte."""
+    if value is None or _is_text(value):
+        return {"name": name, "value": None if value is None else value.decode()}
+    return {"name": name, "value": None, "base64": base64.b64encode(value).decode()}
+
+
+def _shown(value: bytes | None) -> str:
+    """Text, a big-endian number, or hexadecimal."""
+    if value is None:
+        return "(null)"
+    if _is_text(value) and value.decode().isprintable():
+        return value.decode()
+    if len(value) <= _INTEGER and not _is_printable_text(value):
+        return f"{int.from_bytes(value, signed=True)} (binary)"
+    return value.decode() if _is_text(value) else f"0x{value.hex()}"
+
+
+def _is_printable_text(value: bytes) -> bool:
+    return _is_text(value) and all(character.isprintable() or character in "\r\n\t" for character in value.decode())
+
+
+def _archived(archived: "Archived | None") -> dict[str, object] | None:
+    if archived is None:
+        return None
+    return {"at": archived.at, "actor": archived.actor, "reason": archived.reason, "operation": archived.operation}
+
+
+def _entry(entry: "AuditEntry") -> dict[str, object]:
+    return {
+        "at": entry.at,
+        "action": entry.action,
+        "actor": entry.actor,
+        "result": entry.result,
+        "reason": entry.reason,
+        "operation": entry.operation,
+        "target": entry.target,
+        "details": dict(entry.details),
+    }
+
+
+def _edit(edit: "Edit") -> dict[str, object]:
+    return {
+        "at": edit.at,
+        "actor": edit.actor,
+        "operation": edit.operation,
+        "reason": edit.reason,
+        "before": edit.before,
+        "after": edit.after,
+    }
+
+
+def _tell(inv: Invocation, detail: "Detail") -> None:
+    if detail.archived:
+        inv.out.note(f"it was discarded and is in the archive: ticketops dlq restore {detail.letter.id}")
+    if detail.memory_error:
+        inv.out.note(f"its history is not known: {detail.memory_error}")
