@@ -83,7 +83,6 @@ def _record(detail: "Detail") -> dict[str, object]:
         "digest": letter.digest,
         "archived": _archived(detail.archived),
         "hold": detail.hold,
-        "source": detail.source,
         "history": [_entry(entry) for entry in detail.history],
         "edits": [_edit(edit) for edit in detail.edits],
         "history_problem": str(detail.memory_error) if detail.memory_error else None,
@@ -97,8 +96,6 @@ def _sections(detail: "Detail") -> Iterator[Section]:
         told["held"] = f"by {detail.hold.actor}: {detail.hold.note}"
     if detail.archived:
         told["discarded"] = f"by {detail.archived.actor}: {detail.archived.reason}"
-    if detail.source:
-        told["source"] = _source_words(detail)
     rows = [{"field": name, "value": value} for name, value in told.items() if value not in {None, ""}]
     yield Section("dead letter", (Column("field", keep=True), Column("value", keep=True)), rows)
     yield Section("payload", text=_payload_text(letter))
@@ -111,15 +108,6 @@ def _sections(detail: "Detail") -> Iterator[Section]:
         yield Section("edits", _EDITS, [_edit(edit) for edit in detail.edits])
     if detail.history:
         yield Section("history", _HISTORY, [_entry(entry) for entry in detail.history])
-
-
-def _source_words(detail: "Detail") -> str:
-    source = detail.source
-    if source is None or not source.found:
-        return source.note if source else ""
-    if not source.differs:
-        return f"{source.position} is still there, and the same"
-    return f"{source.position} is still there and differs in {', '.join(source.differs)}: requeue --from-source sends it"
 
 
 def _payload_text(letter: "DeadLetter") -> str:
