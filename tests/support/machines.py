@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -10,11 +11,14 @@ from uuid import uuid4
 
 import psycopg
 
+from ticketops.backends.memory.states import MemoryStateView
 from ticketops.backends.memory.transitions import MemoryMachineRows, MemoryTransitions
+from ticketops.backends.postgres.states import PostgresStateView
 from ticketops.backends.postgres.transitions import PostgresTransitions
 from ticketops.domain.bookings import BOOKING
-from ticketops.domain.subjects import Subject
+from ticketops.domain.subjects import Subject, Transition
 from ticketops.options import OutboxOptions, PostgresOptions, StateOptions
+from ticketops.ports.states import StateView
 from ticketops.ports.transitions import TransitionStore
 
 LOCK_TIMEOUT = 0.3
@@ -55,6 +59,14 @@ class MachineBox(Protocol):
 
     def age_inbox(self, days: float) -> None: ...
 
+    def view(self) -> StateView: ...
+
+    def put(self, subject: Subject, *, changed: float = 0) -> None:
+        """A booking as another service left it, changed so many seconds ago."""
+
+    def record(self, key: str, source: str, event: str | None, target: str, *, ago: float = 0) -> None:
+        """A transition as another service wrote it, so many seconds ago."""
+
     def close(self) -> None: ...
 
 
@@ -77,6 +89,29 @@ class MemoryMachineBox:
     def age_inbox(self, days: float) -> None:
         self.rows.inbox = {entry: at - timedelta(days=days) for entry, at in self.rows.inbox.items()}
 
+    def view(self) -> StateView:
+        return MemoryStateView(BOOKING, self.rows)
+
+    def put(self, subject: Subject, *, changed: float = 0) -> None:
+        at = self.rows.now() - timedelta(seconds=changed)
+        number = len(self.rows.subjects) + 1
+        self.rows.subjects[subject.key] = replace(subject, id=number, created_at=at, updated_at=at)
+
+    def record(self, key: str, source: str, event: str | None, target: str, *, ago: float = 0) -> None:
+        self.rows.history.append(
+            Transition(
+                number=len(self.rows.history) + 1,
+                id=str(uuid4()),
+                key=key,
+                source=source,
+                target=target,
+                event=event,
+                triggered_by=None,
+                reason=None,
+                at=self.rows.now() - timedelta(seconds=ago),
+            )
+        )
+
     def close(self) -> None: ...
 
 
@@ -86,6 +121,7 @@ class PostgresMachineBox:
     def __init__(self, options: PostgresOptions) -> None:
         self.options = PostgresOptions(url=options.url, lock_timeout=LOCK_TIMEOUT)
         self._stores: list[TransitionStore] = []
+        self._views: list[StateView] = []
 
     def store(self) -> TransitionStore:
         made = PostgresTransitions(BOOKING, self.options, StateOptions().places, OutboxOptions())
@@ -123,6 +159,32 @@ class PostgresMachineBox:
         with self.connection() as connection:
             connection.execute("update ticketops.inbox set at = at - make_interval(days => %s)", [int(days)])
 
+    def view(self) -> StateView:
+        made = PostgresStateView(BOOKING, self.options, StateOptions().places)
+        self._views.append(made)
+        return made
+
+    def put(self, subject: Subject, *, changed: float = 0) -> None:
+        with self.connection() as connection:
+            connection.execute(
+                "insert into booking.bookings (booking_id, booking_reference, user_id, event_id, status, "
+                "payment_status, payment_reference, total_amount, seat_count, expires_at, created_at, updated_at) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now() - make_interval(secs => %s), "
+                "now() - make_interval(secs => %s))",
+                [subject.key, subject.reference, subject.user_id, subject.event_id, subject.state,
+                 subject.payment_status, subject.payment_reference, subject.total_amount, subject.seat_count,
+                 subject.expires_at, changed, changed],
+            )  # fmt: skip
+
+    def record(self, key: str, source: str, event: str | None, target: str, *, ago: float = 0) -> None:
+        with self.connection() as connection:
+            connection.execute(
+                "insert into booking.booking_state_transitions "
+                "(transition_id, booking_id, from_state, event, to_state, created_at) "
+                "values (gen_random_uuid(), %s, %s, %s, %s, now() - make_interval(secs => %s))",
+                [key, source, event, target, ago],
+            )
+
     def close(self) -> None:
-        for store in self._stores:
-            store.close()
+        for opened in (*self._stores, *self._views):
+            opened.close()

@@ -155,6 +155,12 @@ BOOKING: Final = Machine(
         "FAILED": "BOOKING_CANCELLED",
         "EXPIRED": "BOOKING_CANCELLED",
     },
+    implied={
+        "REQUEST_PAYMENT": {Field.PAYMENT_STATUS: PaymentStatus.PENDING},
+        "PAYMENT_AUTHORIZED": {Field.PAYMENT_STATUS: PaymentStatus.PROCESSING},
+        "PAYMENT_CAPTURED": {Field.PAYMENT_STATUS: PaymentStatus.CAPTURED},
+        "PAYMENT_FAILED": {Field.PAYMENT_STATUS: PaymentStatus.FAILED},
+    },
     stamped={"CONFIRMED": Field.CONFIRMED_AT, "CANCELLED": Field.CANCELLED_AT},
     payload=booking_payload,
 )

@@ -61,8 +61,8 @@ class Draft:
     def fire(self, event: str, reason: str = "") -> str | Refusal:
         """The new state, or why there is none, and then the draft is as it was.
 
-        The time of the new state is set where the machine says so, and its outbox event added. The reason goes into
-        the history; a cancellation's becomes cancellation_reason where that is not set.
+        Fields that the event implies are set unless `set` did, so is the time of the new state, and its outbox event
+        is added. The reason goes into the history; a cancellation's becomes cancellation_reason where that is not set.
         """
         target = decide(self._machine, self.state, event, self._at, self._subject.expires_at)
         if isinstance(target, Refusal):
@@ -77,6 +77,8 @@ class Draft:
             )
         )
         self._new["state"] = target
+        implied = self._machine.implied.get(event, {})
+        self.set({name: value for name, value in implied.items() if name not in self._fields})
         self._stamp(target, reason)
         self._announce(target, reason)
         return target

@@ -51,6 +51,8 @@ class Machine:
     """State = event_type of the outbox event that is written when the state is entered."""
     stamped: Mapping[str, Field] = field(default_factory=dict)
     """State = the column that gets the time when the state is entered."""
+    implied: Mapping[str, Mapping[Field, str]] = field(default_factory=dict)
+    """Event = the fields that it sets where nothing else is said."""
     payload: Payload = field(default=plain_payload, compare=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +83,11 @@ class Machine:
     def resting(self) -> frozenset[str]:
         """States in which a subject may stay for ever."""
         return self.terminal | self.success
+
+    @cached_property
+    def expiring(self) -> tuple[str, ...]:
+        """The states that the expiry event moves, in the order of the table."""
+        return tuple(rule.source for rule in self.rules if rule.event == self.expiry)
 
     def allows(self, source: str, target: str) -> bool:
         """True where some event leads from `source` to `target`."""

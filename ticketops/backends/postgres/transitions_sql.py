@@ -70,10 +70,11 @@ class Statements:
     def __init__(self, layout: MachineLayout) -> None:
         self.layout = layout
         self.columns = layout.columns
-        """The TicketOps names of what `lock` and `find` answer, in their order."""
+        """The TicketOps names of what `lock` and `find` answer, in their order; the seats follow."""
         self.settable = tuple(name for name in SETTABLE if layout.has(name))
-        self.lock = self._composed(_LOCK, **self._read, how=sql.SQL(""))
-        self.lock_free = self._composed(_LOCK, **self._read, how=sql.SQL("SKIP LOCKED"))
+        keys = self._parameter("keys", "[]")
+        self.lock = self._composed(_LOCK, **self.shown, keys=keys, how=sql.SQL(""))
+        self.lock_free = self._composed(_LOCK, **self.shown, keys=keys, how=sql.SQL("SKIP LOCKED"))
         self.add_seats = self._add_seats()
         self.unseen = self._composed(_UNSEEN)
         self.forget = self._composed(_FORGET)
@@ -115,12 +116,12 @@ class Statements:
         return sql.SQL(statement).format(**known, **parts)
 
     @property
-    def _read(self) -> dict[str, sql.Composable]:
-        """What every statement that answers subjects has."""
+    def shown(self) -> dict[str, sql.Composable]:
+        """The columns, and the seats that are taken, of a statement that answers subjects."""
         taken: sql.Composable = sql.SQL("ARRAY[]::text[]")
         if self._has_seats:
             taken = self._formatted(_TAKEN, id=self.layout.column("id"))
-        return {"columns": self._selected, "taken": taken, "keys": self._parameter("keys", "[]")}
+        return {"columns": self._selected, "taken": taken}
 
     @property
     def _has_seats(self) -> bool:
@@ -144,8 +145,7 @@ class Statements:
         return sql.SQL("%({})s::{}{}").format(sql.SQL(name), sql.SQL(self.layout.key_type), sql.SQL(dimensions))
 
     def _find(self, condition: sql.Composable) -> bytes:
-        parts = {name: part for name, part in self._read.items() if name != "keys"}
-        return self._composed(_FIND, condition=condition, **parts)
+        return self._composed(_FIND, condition=condition, **self.shown)
 
     def _find_equal(self, name: str) -> bytes:
         if not self.layout.has(name):

@@ -1,0 +1,148 @@
+"""The statements of an operator's view of one machine, composed once from the tables as they were found."""
+
+from typing import Any, Final
+
+from psycopg import sql
+
+from ticketops.backends.postgres.machine_layout import MachineLayout
+from ticketops.backends.postgres.transitions_sql import Statements
+
+RECORDED: Final = (
+    "id",
+    "transition_id",
+    "key",
+    "from_state",
+    "to_state",
+    "event",
+    "triggered_by",
+    "reason",
+    "created_at",
+)
+
+_HISTORY = """
+SELECT {recorded} FROM {history} h WHERE {hkey} = {one} AND {number} > %(after)s ORDER BY {number} LIMIT %(limit)s"""
+_STATES = """
+SELECT {state}::text, count(*), {expired} FROM {table} b GROUP BY 1"""
+_WAITING = """
+WITH waiting AS (
+  SELECT {columns}, {taken}, coalesce(last.at, {updated}) AS since, last.event, {over} AS over
+  FROM {table} b JOIN unnest(%(states)s::text[], %(limits)s::float8[]) AS l (state, seconds) ON {state}::text = l.state
+  LEFT JOIN LATERAL (
+    SELECT CASE WHEN {to}::text = {state}::text THEN {at} END AS at, {event}::text AS event
+    FROM {history} h WHERE {hkey} = {bkey} ORDER BY {number} DESC LIMIT 1
+  ) last ON true
+  WHERE coalesce(last.at, {updated}) < now() - make_interval(secs => l.seconds) OR {over}
+)
+SELECT *, count(*) OVER () FROM waiting ORDER BY over DESC, since NULLS FIRST LIMIT %(limit)s"""
+_OVERDUE = """
+SELECT {columns}, {taken} FROM {table} b
+WHERE {state}::text = ANY(%(states)s::text[]) AND {expires} <= now() ORDER BY {expires} LIMIT %(limit)s"""
+_MOVES = """
+SELECT {from_}::text, {event}::text, {to}::text, count(*) FROM {history} h
+WHERE {at} >= now() - make_interval(secs => %(window)s) GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"""
+_STAYS = """
+WITH steps AS (
+  SELECT {from_}::text AS state, {at} AS at, lag({at}) OVER w AS entered, lag({to}::text) OVER w AS came_to,
+         {event}::text AS event
+  FROM {history} h WHERE {at} >= now() - make_interval(secs => %(window)s * 2)
+  WINDOW w AS (PARTITION BY {hkey} ORDER BY {number})
+)
+SELECT state, count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)
+FROM (SELECT state, extract(epoch FROM at - entered)::float8 AS seconds FROM steps
+      WHERE at >= now() - make_interval(secs => %(window)s) AND came_to = state AND event IS DISTINCT FROM %(creation)s
+     ) AS stays
+GROUP BY state ORDER BY 2 DESC, 1"""
+_LIVES = """
+WITH page AS (
+  SELECT {recorded}, {hkey} AS key FROM {history} h {where} ORDER BY {hkey}, {number} LIMIT %(limit)s
+)
+SELECT page.*, {state}::text, {created}, {updated} FROM page LEFT JOIN {table} b ON {bkey} = page.key
+ORDER BY page.key, page.{first}"""
+_SILENT = """
+SELECT {bkey}::text, {state}::text, {created}, {updated} FROM {table} b
+WHERE {state}::text <> %(initial)s {where}
+  AND NOT EXISTS (SELECT 1 FROM {history} h WHERE {hkey} = {bkey}) {since}
+ORDER BY {bkey} LIMIT %(limit)s"""
+_FORGET = """
+DELETE FROM {history} h USING (
+  SELECT {number} AS number FROM {history} h WHERE {at} < now() - make_interval(secs => %(age)s)
+  ORDER BY {at} LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+) old WHERE {number} = old.number"""
+
+
+class Queries:
+    """What is sent, as bytes."""
+
+    def __init__(self, layout: MachineLayout) -> None:
+        self._layout = layout
+        statements = Statements(layout)
+        self.columns = statements.columns
+        """The TicketOps names of what answers subjects; the seats follow."""
+        shown = statements.shown
+        self.history = self._made(_HISTORY, one=_parameter("key", layout.history_key_type))
+        self.states = self._made(_STATES)
+        self.waiting = self._made(_WAITING, **shown)
+        self.overdue = self._made(_OVERDUE, **shown) if layout.has("expires_at") else b""
+        self.moves = self._made(_MOVES)
+        self.stays = self._made(_STAYS)
+        first = sql.Identifier(layout.places.history_columns.id)
+        nothing, after = sql.SQL(""), _parameter("after", layout.history_key_type)
+        self.first_lives = self._made(_LIVES, where=nothing, first=first)
+        self.next_lives = self._made(_LIVES, where=self._format("WHERE {hkey} > {after}", after=after), first=first)
+        beyond = self._format("AND {bkey} > {after}", after=_parameter("after", layout.key_type))
+        recent = self._format("AND {updated} >= %(since)s") if layout.has("updated_at") else nothing
+        self.first_silent = self._made(_SILENT, where=nothing, since=recent)
+        self.next_silent = self._made(_SILENT, where=beyond, since=recent)
+        self.first_silent_ever = self._made(_SILENT, where=nothing, since=nothing)
+        self.next_silent_ever = self._made(_SILENT, where=beyond, since=nothing)
+        self.forget = self._made(_FORGET)
+
+    def _made(self, statement: str, /, **parts: sql.Composable) -> bytes:
+        return self._format(statement, **parts).as_bytes(None)
+
+    def _format(self, statement: str, /, **parts: sql.Composable) -> sql.Composable:
+        layout = self._layout
+        known: dict[str, Any] = {
+            "table": layout.table,
+            "history": layout.history,
+            "state": layout.column("state"),
+            "bkey": self._joined_key,
+            "hkey": layout.recorded("key"),
+            "number": layout.recorded("id"),
+            "from_": layout.recorded("from_state"),
+            "to": layout.recorded("to_state"),
+            "event": layout.recorded("event") if layout.places.history_columns.event else sql.SQL("NULL"),
+            "at": layout.recorded("created_at"),
+            "recorded": sql.SQL(", ").join([self._recorded(name) for name in RECORDED]),
+            "created": self._time("created_at"),
+            "updated": self._time("updated_at"),
+            "expires": self._time("expires_at"),
+            "expired": sql.SQL("count(*) FILTER (WHERE {} <= now())").format(self._time("expires_at")),
+            "over": sql.SQL("coalesce({}::text = ANY(%(expiring)s::text[]) AND {} <= now(), false)").format(
+                layout.column("state"), self._time("expires_at")
+            ),
+        }
+        return sql.SQL(statement).format(**known, **parts)
+
+    @property
+    def _joined_key(self) -> sql.Composable:
+        """The subject's key in the type of the history's."""
+        layout = self._layout
+        column = layout.column("key")
+        if layout.key_type == layout.history_key_type:
+            return column
+        return sql.SQL("{}::{}").format(column, sql.SQL(layout.history_key_type))
+
+    def _time(self, name: str) -> sql.Composable:
+        return self._layout.column(name) if self._layout.has(name) else sql.SQL("NULL::timestamptz")
+
+    def _recorded(self, name: str) -> sql.Composable:
+        if not getattr(self._layout.places.history_columns, name):
+            return sql.SQL("NULL::text")
+        column = self._layout.recorded(name)
+        return column if name in {"id", "created_at"} else sql.SQL("{}::text").format(column)
+
+
+def _parameter(name: str, kind: str) -> sql.Composable:
+    return sql.SQL("%({})s::{}").format(sql.SQL(name), sql.SQL(kind))
