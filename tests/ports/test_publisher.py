@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from support.engines import MakeTopic
 from support.waiting import eventually
 from ticketops.backends.kafka.publisher import KafkaPublisher
-from ticketops.backends.memory.partitioner import murmur2, partition_of
 from ticketops.backends.memory.publisher import MemoryKafka, MemoryPublisher
+from ticketops.domain.partitioner import murmur2, partition_of
 from ticketops.domain.relay import Delivery, DeliveryError, OutgoingRecord
 from ticketops.errors import BackendUnavailable
 from ticketops.options import KafkaOptions

@@ -146,7 +146,8 @@ class Narrowing:
     reason: str | None = None
     key: str | None = None
     bodies: bool = True
-    """False: payload, stack and stored may be left out where that saves reading."""
+    """False: payload, headers and stored may be left out where that saves reading, and of the stack all but what
+    identifies it; a missing body may not be noticed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +159,23 @@ class RequeueOrder:
     """user@host."""
     from_source: bool = False
     """Kafka: send the bytes and headers of the source record, where it is still there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRecord:
+    """What a dead letter was before it died, where that can still be read."""
+
+    position: str
+    """TOPIC/PARTITION/OFFSET; empty where it is not known."""
+    found: bool
+    """It is still there."""
+    differs: tuple[str, ...] = ()
+    """`payload`, `headers`: what the dead letter does not have as the source has it."""
+    note: str = ""
+    """Why it was not found."""
+    key: bytes | None = None
+    payload: bytes | None = None
+    headers: Headers = ()
 
 
 class FaultKind(StrEnum):
@@ -172,6 +190,10 @@ class FaultKind(StrEnum):
     UNREADABLE = "no decoder accepts the item"
     SOURCE_TIME = "records carry the source's time, so retention takes them early"
     WRONG_TYPE = "key of a wrong type"
+    NO_TOPIC = "the dead-letter topic is not there"
+    NO_ORIGIN = "records do not say where they came from"
+    NO_DESTINATION = "the topic that records came from is not there"
+    UNFINISHED = "claimed by an operation that did not finish"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from ticketops.domain.deadletters import (
@@ -14,6 +14,7 @@ from ticketops.domain.deadletters import (
     QueueKind,
     RequeueOrder,
     Result,
+    SourceRecord,
 )
 
 
@@ -87,3 +88,11 @@ class DeadLetterQueue(Protocol):
 
     def close(self) -> None:
         """Give up connections; idempotent."""
+
+
+@runtime_checkable
+class SourceAware(Protocol):
+    """A queue whose items were copied from elsewhere, perhaps not byte for byte."""
+
+    def source(self, letter: DeadLetter) -> SourceRecord:
+        """The source of an item that was read with its body, and what differs."""

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ticketops.backends.memory.partitioner import partition_of
+from ticketops.domain.partitioner import partition_of
 from ticketops.domain.relay import Delivery, DeliveryError, OutgoingRecord
 from ticketops.errors import BackendUnavailable
 

@@ -8,7 +8,14 @@ from ticketops.domain.record_headers.causes import deepest_class, plain_message,
 from ticketops.domain.record_headers.model import Death, Family, Position, Source
 from ticketops.domain.record_headers.reading import read_death
 from ticketops.domain.record_headers.stripping import business_headers, is_error_header
-from ticketops.domain.record_headers.writing import FailedRecord, Failure, HeaderStyle, dead_letter_headers, redriven
+from ticketops.domain.record_headers.writing import (
+    FailedRecord,
+    Failure,
+    HeaderStyle,
+    brought_in,
+    dead_letter_headers,
+    redriven,
+)
 
 __all__ = [
     "Death",
@@ -18,6 +25,7 @@ __all__ = [
     "HeaderStyle",
     "Position",
     "Source",
+    "brought_in",
     "business_headers",
     "dead_letter_headers",
     "deepest_class",

@@ -94,6 +94,8 @@ class Death:
     attempts: int | None = None
     reason: str = ""
     """As our own consumers write it; elsewhere derived, empty where nothing says it."""
+    failed_at: datetime | None = None
+    """When it died; None where only the record's own time says it."""
     key_failed: bool = False
     """The key did not deserialize."""
     redrives: int = 0

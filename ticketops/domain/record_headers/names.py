@@ -12,5 +12,7 @@ REASON = "ticketops-dead-letter-reason"
 """Why our own consumer gave the record up: invalid_data, timeout, max_retries_exceeded, …"""
 ATTEMPTS = "ticketops-dead-letter-attempts"
 """How often it tried."""
+FAILED_AT = "ticketops-dead-letter-failed-at"
+"""When it died, RFC 3339, where the record's time is another: it was brought in from elsewhere."""
 
 REDRIVES = frozenset({REDRIVE_COUNT, REDRIVE_OP, REDRIVE_OF, REDRIVE_AT})

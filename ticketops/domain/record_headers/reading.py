@@ -5,8 +5,8 @@ from ticketops.domain.record_headers.causes import deepest_class, plain_message
 from ticketops.domain.record_headers.families import errors, origins, spring_attempts
 from ticketops.domain.record_headers.hops import Error, Origin
 from ticketops.domain.record_headers.model import Death, Family, Position, Source
-from ticketops.domain.record_headers.names import ATTEMPTS, REASON, REDRIVE_COUNT, REDRIVE_OF, REDRIVE_OP
-from ticketops.domain.record_headers.values import digits, text
+from ticketops.domain.record_headers.names import ATTEMPTS, FAILED_AT, REASON, REDRIVE_COUNT, REDRIVE_OF, REDRIVE_OP
+from ticketops.domain.record_headers.values import digits, text, written_time
 
 _INVALID = ("DeserializationException", "SerializationException", "MessageConversionException", "DataException")
 _MOST_REDRIVES = 1_000_000
@@ -29,6 +29,7 @@ def read_death(headers: Headers) -> Death:
         stack=error.stack,
         attempts=_attempts(headers, error, ours.get(ATTEMPTS)),
         reason=text(ours.get(REASON)) or _reason(error, error_class),
+        failed_at=written_time(text(ours.get(FAILED_AT))),
         key_failed=error.key_failed,
         redrives=min(digits(ours.get(REDRIVE_COUNT)) or 0, _MOST_REDRIVES),
         redriven_by=text(ours.get(REDRIVE_OP)),
@@ -36,7 +37,7 @@ def read_death(headers: Headers) -> Death:
     )
 
 
-_OURS = frozenset({ATTEMPTS, REASON, REDRIVE_COUNT, REDRIVE_OF, REDRIVE_OP})
+_OURS = frozenset({ATTEMPTS, FAILED_AT, REASON, REDRIVE_COUNT, REDRIVE_OF, REDRIVE_OP})
 
 
 def grouping_class(error: Error) -> str:

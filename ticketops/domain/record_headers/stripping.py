@@ -12,7 +12,7 @@ from ticketops.domain.record_headers.families import (
     SPRING,
     STREAMS,
 )
-from ticketops.domain.record_headers.names import ATTEMPTS, REASON, REDRIVES
+from ticketops.domain.record_headers.names import ATTEMPTS, FAILED_AT, REASON, REDRIVES
 
 _PREFIXES = (
     CONNECT,
@@ -25,7 +25,9 @@ _PREFIXES = (
     "kafka_key-exception-",
     "springDeserializerException",
 )
-_NAMES = frozenset({*CLOUD_ORIGIN, *CLOUD_ERROR, *SMALLRYE_NAMES, *REDRIVES, DELIVERY_ATTEMPT, ATTEMPTS, REASON})
+_NAMES = frozenset(
+    {*CLOUD_ORIGIN, *CLOUD_ERROR, *SMALLRYE_NAMES, *REDRIVES, DELIVERY_ATTEMPT, ATTEMPTS, FAILED_AT, REASON}
+)
 
 
 def is_error_header(name: str) -> bool:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 253_402_300_799_999
 """Milliseconds to the end of the year 9999."""
+_LAST_YEAR = 9999
 _DIGITS = 19
 """Most digits of a 64-bit number."""
 MOST_BYTES = 8
@@ -53,3 +54,17 @@ def moment(milliseconds: int | None) -> datetime | None:
 def count(number: int | None) -> int | None:
     """None where it is negative."""
     return number if number is not None and number >= 0 else None
+
+
+def written_time(value: str) -> datetime | None:
+    """A time in RFC 3339 of the years 1971 to 9998; None where it is none, or has no zone."""
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return time if time.tzinfo and _EPOCH.year < time.year < _LAST_YEAR else None
+
+
+def rfc3339(time: datetime) -> bytes:
+    """A time in UTC, with milliseconds."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()

@@ -10,6 +10,7 @@ from ticketops.domain.record_headers.families import CONNECT, SPRING
 from ticketops.domain.record_headers.model import Position
 from ticketops.domain.record_headers.names import (
     ATTEMPTS,
+    FAILED_AT,
     REASON,
     REDRIVE_AT,
     REDRIVE_COUNT,
@@ -17,6 +18,7 @@ from ticketops.domain.record_headers.names import (
     REDRIVE_OP,
 )
 from ticketops.domain.record_headers.stripping import business_headers
+from ticketops.domain.record_headers.values import rfc3339
 
 _CUT = "\n… cut"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -126,8 +128,14 @@ def redriven(headers: Headers, *, count: int, operation: UUID, of: Position, at:
         (REDRIVE_COUNT, str(count).encode()),
         (REDRIVE_OP, str(operation).encode()),
         (REDRIVE_OF, str(of).encode()),
-        (REDRIVE_AT, at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()),
+        (REDRIVE_AT, rfc3339(at)),
     )
+
+
+def brought_in(headers: Headers, failed_at: datetime | None) -> Headers:
+    """The headers of a dead letter that comes from elsewhere, with the time of its death."""
+    own = tuple(header for header in headers if header[0] != FAILED_AT)
+    return own if failed_at is None else (*own, (FAILED_AT, rfc3339(failed_at)))
 
 
 def capped(stack: str, limit: int) -> bytes:
