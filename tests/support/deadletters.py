@@ -201,9 +201,16 @@ class BoxMaker:
     """Names of the fixtures that are given to `make`, in this order."""
 
 
+def _topic_box(*fixtures: Any) -> DeathBox:
+    from support.dead_topics import TopicBox  # noqa: PLC0415 - it knows this module
+
+    return TopicBox(*fixtures)
+
+
 BOXES: Mapping[str, BoxMaker] = {
     "memory": BoxMaker(MemoryBox),
     "redis": BoxMaker(RedisBox, ("redis", "redis_prefix")),
+    "kafka": BoxMaker(_topic_box, ("kafka", "make_topic")),
 }
 
 

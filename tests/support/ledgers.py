@@ -4,7 +4,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from support.stores import postgres_place
 from ticketops.backends.memory.ledger import MemoryLedger
+from ticketops.backends.store.ledger import StoredLedger
+from ticketops.backends.store.sqlite import SqlitePlace
 from ticketops.domain.ledger import Entry, Place
 from ticketops.options import PostgresOptions
 from ticketops.ports.ledger import Ledger
@@ -38,4 +41,7 @@ def open_ledger(kind: str, *, postgres: PostgresOptions | None = None, path: Pat
     """A ledger in memory, in PostgreSQL or in a file."""
     if kind == "memory":
         return MemoryLedger()
-    raise NotImplementedError((postgres, path))
+    if postgres is not None:
+        return StoredLedger(postgres_place(postgres))
+    assert path is not None
+    return StoredLedger(SqlitePlace(path))

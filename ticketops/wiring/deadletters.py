@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ticketops.config.problems import did_you_mean
 from ticketops.domain.deadletters import QueueKind
 from ticketops.errors import NotFoundError
+from ticketops.wiring.kafka import open_dead_letter_topic
 from ticketops.wiring.redis import open_redis_dead_letters
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> 
     match options.kind:
         case QueueKind.REDIS:
             return open_redis_dead_letters(config, name, options, timeout=timeout)
-        case QueueKind.OUTBOX | QueueKind.COMPENSATIONS | QueueKind.KAFKA:
+        case QueueKind.KAFKA:
+            return open_dead_letter_topic(config, name, options.topic, timeout=timeout)
+        case QueueKind.OUTBOX | QueueKind.COMPENSATIONS:
             raise NotFoundError(f"queue {name} cannot be opened", why=f"the kind {options.kind} is not in this build")
 
 

@@ -1,4 +1,4 @@
-"""Where operations, holds and the archive are kept."""
+"""Where operations, holds, the archive and the ledger of topics are kept."""
 
 from functools import partial
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ticketops.backends.store.place import Place
     from ticketops.config import Config
+    from ticketops.ports.ledger import Ledger
     from ticketops.ports.operations import Annotations, OperationStore
 
 
@@ -22,6 +23,13 @@ def open_annotations(config: "Config") -> "Annotations":
     from ticketops.backends.store.annotations import SqlAnnotations  # noqa: PLC0415 - loads SQLAlchemy
 
     return SqlAnnotations(_place(config))
+
+
+def open_ledger(config: "Config") -> "Ledger":
+    """What is known of the records of dead-letter topics, for one thread."""
+    from ticketops.backends.store.ledger import StoredLedger  # noqa: PLC0415 - loads SQLAlchemy
+
+    return StoredLedger(_place(config))
 
 
 def store_file(config: "Config") -> Path:

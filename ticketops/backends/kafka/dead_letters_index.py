@@ -44,21 +44,23 @@ class Indexer:
         self._ledger = ledger
         self._reader = reader
         self._ends: dict[int, int] = {}
+        """Of partitions that are still read."""
+        self._goals: dict[int, int] = {}
         self._read = _Read()
         self._heard = 0.0
         self.indexed: dict[int, int] = {}
         """By partition, the first offset that is not in the index."""
 
-    @property
-    def left(self) -> Mapping[int, int]:
-        """Partitions that are not indexed up to their end yet."""
-        return self._ends
+    def lacks(self, partition: int) -> bool:
+        """True while a partition is not in the index up to its end: what was read may not be there yet."""
+        return self.indexed.get(partition, 0) < self._goals.get(partition, 0)
 
     def start(self, bounds: Mapping[int, Bounds]) -> None:
         """Go on where the index ends, up to the ends as they are now."""
         known = self._ledger.positions(self._log)
         starts = {number: max(bound.start, known.get(number, 0)) for number, bound in bounds.items()}
         self._ends = {number: bound.end for number, bound in bounds.items() if starts[number] < bound.end}
+        self._goals = dict(self._ends)
         self.indexed = dict(starts)
         self._read = _Read(first=dict(starts), next=dict(starts))
         self._heard = time.monotonic()
@@ -68,6 +70,7 @@ class Indexer:
     def step(self) -> None:
         """Read on for a moment, and put into the index what is due."""
         if not self._ends:
+            self._goals = {}
             return
         messages = self._reader.next(_POLL)
         self._heard = self._reader.heard(self._heard, any_came=bool(messages))

@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -49,7 +49,8 @@ class Record:
 
 def record_of(message: "Message") -> Record:
     """What a consumer got, with names of headers as text."""
-    headers = tuple((name, _bytes(value)) for name, value in message.headers() or ())
+    pairs = cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
+    headers = tuple((name, _bytes(value)) for name, value in pairs)
     kind, timestamp = message.timestamp()
     place = Place(message.partition() or 0, message.offset() or 0)
     return Record(place, _bytes(message.key()), _bytes(message.value()), headers, timestamp if kind else -1)

@@ -37,7 +37,7 @@ class MergedRows:
                 if (row := self._next(queues[number], narrowing)) is not None:
                     heapq.heappush(heap, (row.entry.failed_at or _NO_TIME, *row.place, row))
                     waiting.discard(number)
-                elif number not in self._indexer.left:
+                elif not self._indexer.lacks(number):
                     waiting.discard(number)
             if waiting:
                 self._indexer.step()
@@ -51,7 +51,7 @@ class MergedRows:
         if not cursor.rows:
             if cursor.complete:
                 return None
-            complete = cursor.partition not in self._indexer.left
+            complete = not self._indexer.lacks(cursor.partition)
             known = self._indexer.indexed.get(cursor.partition, 0)
             page = self._ledger.page(self._log, cursor.partition, cursor.after, cursor.size, narrowing)
             cursor.rows.extend(page)

@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from ticketops.backends.store.columns import AnyText, Json, Moment
+from ticketops.backends.store.ledger_tables import LedgerTables, ledger_tables
 
 FILE_VERSION = 1
 """Of the tables in a file; to be raised with every change to them."""
@@ -46,6 +47,7 @@ class Tables:
     archive: Table
     edits: Table
     audit: Table
+    ledger: LedgerTables
 
 
 def tables(schema: str | None) -> Tables:
@@ -60,6 +62,7 @@ def tables(schema: str | None) -> Tables:
         archive=_archive(metadata),
         edits=_edits(metadata),
         audit=_audit(metadata),
+        ledger=ledger_tables(metadata),
     )
 
 

@@ -1,0 +1,20 @@
+"""Dead-letter topics."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ticketops.wiring.store import open_ledger
+
+if TYPE_CHECKING:
+    from ticketops.config import Config
+    from ticketops.ports.deadletters import DeadLetterQueue
+
+
+def open_dead_letter_topic(
+    config: "Config", name: str, topic: str, *, timeout: float | None = None
+) -> "DeadLetterQueue":
+    """A dead-letter topic as a queue, for one thread; `timeout` in seconds is how long brokers are waited for."""
+    from ticketops.backends.kafka.dead_letters import KafkaDeadLetters  # noqa: PLC0415 - loads the driver
+
+    waits = {} if timeout is None else {"timeout": timeout}
+    return KafkaDeadLetters(name, topic, config.kafka, partial(open_ledger, config), **waits)
