@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from redis import Redis
-
 from ticketops.domain.wire.items import BookingItem, decode_item, encode_item
 from ticketops.domain.wire.letters import BookingDeadLetter, encode_letter, letter_id
 from ticketops.domain.wire.scalars import WireTime
@@ -20,7 +18,8 @@ THIRTY_DAYS = 30 * 86_400
 class BookingWorker:
     """Names are the worker's own; `prefix` stands before each."""
 
-    redis: "Redis"
+    redis: Any
+    """A client of redis-py, of a server or a Cluster."""
     prefix: str
     number: "count[int]" = field(default_factory=count)
 
@@ -111,9 +110,8 @@ class BookingWorker:
 
     def clean(self) -> None:
         """Remove every key under the prefix."""
-        keys = list(self.redis.scan_iter(match=self.prefix + "*", count=1000))
-        for at in range(0, len(keys), 500):
-            self.redis.unlink(*keys[at : at + 500])
+        for key in self.redis.scan_iter(match=self.prefix + "*", count=1000):
+            self.redis.unlink(key)
 
 
 def parsed(raw: bytes) -> Any:

@@ -12,9 +12,8 @@ from itertools import count
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
-from redis import Redis
-
 from support.booking_worker import BookingWorker
+from support.valkeys import client_for
 from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue, MemoryDeaths
 from ticketops.backends.redis.deadletters import RedisDeadLetterQueue
 from ticketops.domain.deadletters import BodyState, DeadLetter, QueueKind, RequeueOrder
@@ -146,7 +145,7 @@ class RedisBox:
 
     def __init__(self, options: RedisOptions, prefix: str) -> None:
         self._options, self._prefix = options, prefix
-        self._redis = Redis.from_url(options.url)
+        self._redis = client_for(options)
         self.worker = BookingWorker(self._redis, prefix)
         self._opened: list[DeadLetterQueue] = []
         self.queue = self.another()
@@ -192,6 +191,12 @@ class RedisBox:
         self._redis.close()
 
 
+class SplitBox(RedisBox):
+    """The same in a Cluster that keeps the keys in different slots."""
+
+    traits = frozenset(Trait) - {Trait.REMOVES}
+
+
 @dataclass(frozen=True, slots=True)
 class BoxMaker:
     """How a box of one kind is made."""
@@ -211,6 +216,10 @@ BOXES: Mapping[str, BoxMaker] = {
     "memory": BoxMaker(MemoryBox),
     "redis": BoxMaker(RedisBox, ("redis", "redis_prefix")),
     "kafka": BoxMaker(_topic_box, ("kafka", "make_topic")),
+    "redis-cluster": BoxMaker(
+        lambda options, prefix: RedisBox(options, f"{{{prefix}}}"), ("redis_cluster", "redis_prefix")
+    ),
+    "redis-cluster-split": BoxMaker(SplitBox, ("redis_cluster", "redis_prefix")),
 }
 
 
