@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ticketops.wiring.deadletters import open_queue
 from ticketops.wiring.lag import open_lag_watch, open_ring
 
 if TYPE_CHECKING:
     from ticketops.backends.kafka.figures import KafkaFigures
     from ticketops.backends.postgres.figures import PostgresFigures
+    from ticketops.backends.redis.figures import RedisFigures
     from ticketops.config import Config
+    from ticketops.ports.deadletters import DeadLetterQueue
     from ticketops.ports.relay import ShardLeases
     from ticketops.services.overview.collector import Part
     from ticketops.services.overview.status import Overview
@@ -28,6 +32,8 @@ def open_overview(config: "Config", *, timeout: float, remember: bool) -> "Overv
 def _parts(config: "Config") -> "Iterator[Part]":
     yield from _postgres(config)
     yield from _kafka(config)
+    yield from _redis(config)
+    yield from _dead_letters(config)
 
 
 def _postgres(config: "Config") -> "Iterator[Part]":
@@ -63,3 +69,29 @@ def _kafka(config: "Config") -> "Iterator[Part]":
     yield Question(
         ("lag",), lambda _: open_lag_watch(config, recall=True), lambda asked, timeout: asked.observe(timeout)
     )
+
+
+def _redis(config: "Config") -> "Iterator[Part]":
+    from ticketops.services.overview.parts import Question, timed  # noqa: PLC0415
+
+    def figures(timeout: float) -> "RedisFigures":
+        from ticketops.backends.redis.figures import RedisFigures  # noqa: PLC0415 - loads the driver
+
+        bounded = replace(config.redis, connect_timeout=timeout, answer_timeout=timeout)
+        return RedisFigures(bounded, email_list="email-jobs")
+
+    yield Question(("backends", "redis"), figures, timed(lambda asked, _: asked.backend()))
+    yield Question(("queues",), figures, lambda asked, _: asked.queues())
+
+
+def _dead_letters(config: "Config") -> "Iterator[Part]":
+    from ticketops.services.overview import letters  # noqa: PLC0415
+    from ticketops.services.overview.parts import Question  # noqa: PLC0415
+
+    for name in config.dlq.queues:
+        opened = partial(_named, config, name)
+        yield Question(("dead_letters", name), opened, lambda asked, _: letters.figures(asked))
+
+
+def _named(config: "Config", name: str, timeout: float) -> "DeadLetterQueue":
+    return open_queue(config, name, timeout=timeout)

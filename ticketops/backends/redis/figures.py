@@ -1,0 +1,89 @@
+"""The booking worker's Redis in a snapshot: the server, and the shows' queues; no command reads a whole queue."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from ticketops.backends.redis.keys import Keys
+from ticketops.backends.redis.session import Session
+from ticketops.domain.overview.snapshot import BackendFigures, RedisQueueFigures
+from ticketops.domain.wire.items import decode_item
+from ticketops.errors import WireError
+from ticketops.options import RedisOptions
+
+_PAGE: Final = 500
+"""Members of the active set, and commands, in one round trip."""
+_DEEPEST: Final = 5
+
+
+class RedisFigures:
+    """Answers about one server. One instance serves one thread."""
+
+    def __init__(self, options: RedisOptions, *, email_list: str) -> None:
+        self._session = Session(options)
+        self._keys = Keys(options.queue)
+        self._email_list = email_list
+
+    def backend(self) -> BackendFigures:
+        """Version, role and memory."""
+        with self._session.use() as client:
+            found: dict[str, Any] = client.info() if not self._session.is_cluster else _first(client.info())
+        server = "Valkey" if "valkey_version" in found else "Redis"
+        version = found.get("valkey_version") or found.get("redis_version", "")
+        role = found.get("role", "")
+        return BackendFigures(
+            latency=0.0, version=f"{server} {version}", detail=f"{role}, {found.get('used_memory_human', '?')} used"
+        )
+
+    def queues(self) -> RedisQueueFigures:
+        """Depth and age of the shows' queues: of the active set, which the worker keeps approximately."""
+        now, depths, oldest = self._session.clock(), dict[str, int](), list[datetime]()
+        with self._session.use() as client:
+            for shows in _pages(client.sscan_iter(self._keys.active, count=_PAGE)):
+                pipe = client.pipeline(transaction=False)
+                for show in shows:
+                    pipe.llen(self._keys.list(show))
+                    pipe.lindex(self._keys.list(show), -1)
+                answers = pipe.execute(raise_on_error=False)
+                for show, depth, tail in zip(shows, answers[::2], answers[1::2], strict=True):
+                    depths[show] = depth if isinstance(depth, int) else 0
+                    oldest += _enqueued(tail)
+            emails = client.llen(self._email_list)
+        deepest = sorted(((show, depth) for show, depth in depths.items() if depth), key=lambda pair: -pair[1])
+        return RedisQueueFigures(
+            depth=sum(depths.values()),
+            queues=len(deepest),
+            oldest_seconds=max((now - min(oldest)).total_seconds(), 0.0) if oldest else None,
+            deepest=tuple(deepest[:_DEEPEST]),
+            emails=emails,
+        )
+
+    def close(self) -> None:
+        """Give up the connection; idempotent."""
+        self._session.close()
+
+
+def _enqueued(tail: object) -> Iterator[datetime]:
+    """When the item that is taken next was put there; nothing where no decoder accepts it."""
+    if isinstance(tail, bytes):
+        try:
+            moment = decode_item(tail).enqueued_at.moment()
+        except WireError:
+            return
+        if moment is not None:
+            yield moment
+
+
+def _pages(shows: Iterator[bytes]) -> Iterator[list[str]]:
+    page: list[str] = []
+    for show in shows:
+        page.append(show.decode(errors="surrogateescape"))
+        if len(page) == _PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _first(by_node: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return next(iter(by_node.values()), {})
