@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from support.snapshots import everything
 from ticketops.cli.nouns import NOUNS, load, root
 from ticketops.config import load as load_config
 from ticketops.config.schema import keys, sections
 from ticketops.options import HttpOptions, RelayOptions
 from ticketops.services.metrics import RelayMetrics
+from ticketops.services.overview.series import metrics
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -120,9 +122,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_every_metric_that_the_docs_name_exists() -> None:
     shown = RelayMetrics({"BOOKING": "booking-events"}).exposition().decode()
+    shown += " ".join(metric.name for metric in metrics(everything(), ()))
     for page in WRITTEN:
         text = page.read_text(encoding="utf-8")
-        for name in re.findall(r"\bticketops_(?:outbox|relay|backend)_[a-z_]+", text):
+        for name in re.findall(
+            r"\bticketops_(?:outbox|relays?|backend|dlq|consumer|check|state|compensations|email|booking|alerts|snapshot)_[a-z_]+",
+            text,
+        ):
             assert name in shown or name == "ticketops_outbox", f"{page.name}: {name}"
 
 

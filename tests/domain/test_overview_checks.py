@@ -2,72 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from ticketops.domain.lag.ages import Age
-from ticketops.domain.lag.verdicts import Grade, Judgment, Verdict
+from support.snapshots import (
+    ALERTS,
+    COMPENSATIONS,
+    EMAILS,
+    LETTERS,
+    NOW,
+    OUTBOX,
+    QUEUES,
+    RELAY,
+    STATES,
+    everything,
+    group,
+    said,
+)
+from ticketops.domain.lag.verdicts import Grade, Verdict
 from ticketops.domain.overview.check import Check, Thresholds
 from ticketops.domain.overview.checks import breached, checks, trends_between, unreachable
-from ticketops.domain.overview.snapshot import (
-    AlertFigures,
-    BackendFigures,
-    CompensationFigures,
-    DeadLetterFigures,
-    EmailFigures,
-    GroupLag,
-    OutboxFigures,
-    PartitionLag,
-    Reading,
-    RedisQueueFigures,
-    RelayFigures,
-    Snapshot,
-    Source,
-    StateFigures,
-)
+from ticketops.domain.overview.snapshot import BackendFigures, Reading, Snapshot, Source
 
-NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 BOUNDS = Thresholds()
-OUTBOX = OutboxFigures(pending=3, oldest_seconds=1.0, held_back=0, dead=0, rate_in=2.0, rate_out=2.0)
-RELAY = RelayFigures(live=2, dead=0, shards=16, unowned=0, rate=2.0, paused=0)
-LETTERS = DeadLetterFigures(queue="bookings", kind="redis", depth=0, oldest_seconds=None)
-STATES = StateFigures(
-    machine="booking",
-    counts={"PAYMENT_PENDING": 20},
-    stuck={"PAYMENT_PENDING": 0},
-    limits={"PAYMENT_PENDING": 900.0},
-    oldest={"PAYMENT_PENDING": 30.0},
-    expired=0,
-    invalid=0,
-)
-COMPENSATIONS = CompensationFigures(due=0, never=0, failed=0, oldest_due_seconds=None)
-EMAILS = EmailFigures(pending=0, oldest_seconds=None, without_entry=0, failed=0)
-QUEUES = RedisQueueFigures(depth=0, queues=0, oldest_seconds=None)
-ALERTS = AlertFigures(firing=0, pending=0, undelivered=0)
-
-
-def said(value: Any) -> Reading[Any]:
-    return Reading(value=value, at=NOW, asked_at=NOW)
-
-
-def group(verdict: Verdict, lag: int = 0) -> GroupLag:
-    judgment = Judgment(verdict=verdict, lag=lag)
-    part = PartitionLag(
-        topic="booking-events",
-        partition=0,
-        judgment=judgment,
-        committed=5,
-        start=0,
-        end=5 + lag,
-        age=Age(760.0, exact=True),
-        drain_seconds=None,
-        rate=None,
-    )
-    return GroupLag(
-        group="email-worker", kind="classic", state="stable", members=1, partitions=(part,), judgment=judgment
-    )
 
 
 def snapshot(**parts: Any) -> Snapshot:
@@ -158,3 +117,11 @@ def test_trends_are_changes_per_second() -> None:
     line = checks(now, BOUNDS, trends)[0]
     assert (line.word, line.trend) == ("GROWS", 1.0)
     assert trends_between(now, now, BOUNDS).of("dlq", "bookings") is None
+
+
+def test_where_all_is_well_every_area_has_a_line_and_none_asks_for_anything() -> None:
+    lines = checks(everything(), BOUNDS)
+    assert {line.grade for line in lines} == {Grade.OK}
+    areas = {"backend", "lag", "dlq", "outbox", "relay", "state", "compensations", "emails", "queues", "alerts"}
+    assert {line.area for line in lines} == areas
+    assert not any(line.next for line in lines)
