@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ticketops.domain.operations import Operation, OperationItem, OperationState
     from ticketops.ports.operations import OperationStore
+    from ticketops.services.dlq.returning import Pick
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -122,8 +123,15 @@ def resume(ctx: typer.Context, operation_id: _Id) -> int:
         require_writable(desk.access, "ops resume")
         with open_queues(inv, operation.queues) as queues:
             with surroundings(operation) as around:
-                report = Run(desk, operation, queues, around).resume()
+                report = Run(desk, operation, queues, around, pick=_pick(operation)).resume()
             return tell_report(inv, report)
+
+
+def _pick(operation: "Operation") -> "Pick | None":
+    from ticketops.domain.operations import Verb  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.dlq.importing import LetterFile  # noqa: PLC0415
+
+    return LetterFile.of(operation).pick() if operation.verb is Verb.IMPORT else None
 
 
 def _items(store: "OperationStore", operation: "Operation", outcome: str | None) -> "Iterator[dict[str, object]]":

@@ -15,7 +15,7 @@ from ticketops.errors import RefusedError
 if TYPE_CHECKING:
     from ticketops.domain.admission import Admission
     from ticketops.domain.operations import Operation
-    from ticketops.services.dlq.changing import Desk
+    from ticketops.services.dlq.changing import Desk, Report
     from ticketops.services.dlq.choosing import Choice
     from ticketops.services.dlq.returning import Pick
 
@@ -33,6 +33,10 @@ class Change:
     """The queues that --confirm named; None: this change needs no such word."""
     notes: Sequence[str] = ()
     """More lines for the plan."""
+    prepare: "Callable[[Change, Choice], Change] | None" = None
+    """What is still to be asked when the items are known."""
+    after: "Callable[[Report], int] | None" = None
+    """What follows; the exit code of that."""
 
 
 def change_selected(inv: Invocation, said: SaidOfLetters, change: Change) -> int:
@@ -57,32 +61,38 @@ def change_selected(inv: Invocation, said: SaidOfLetters, change: Change) -> int
 
 def make(inv: Invocation, change: Change, chosen: "Callable[[Desk], Choice]", pick: "Pick | None" = None) -> int:
     """Make a change to what `chosen` chooses; the exit code."""
-    from ticketops.services.dlq.changing import begin  # noqa: PLC0415 - `--help` must not pay for it
-    from ticketops.services.guard import require_writable  # noqa: PLC0415
+    from ticketops.services.guard import require_writable  # noqa: PLC0415 - `--help` must not pay for it
 
     with open_desk(inv) as desk:
         if not change.consent.dry_run:
             require_writable(desk.access, f"dlq {change.admission.verb}")
         choice = chosen(desk)
         with choice.plan as plan:
-            code = _tell_trouble(inv, choice)
+            code = tell_choice(inv, choice)
             if not plan.tally.meant:
                 return _nothing(inv, choice) or code
-            _agree(inv, change, choice)
-            operation = begin(
-                desk, plan, reason=change.consent.reason_text, settings=change.settings, context=inv.config.context
-            )
-        return run(inv, desk, operation, pick) or (ExitCode.PARTLY if code else ExitCode.DONE)
+            prepared = change.prepare(change, choice) if change.prepare else change
+            _agree(inv, prepared, choice)
+            operation = start(inv, desk, choice, prepared)
+        report = run(inv, desk, operation, pick)
+        told = tell_report(inv, report) or (ExitCode.PARTLY if code else ExitCode.DONE)
+    return change.after(report) or told if change.after else told
 
 
-def run(inv: Invocation, desk: "Desk", operation: "Operation", pick: "Pick | None" = None) -> int:
-    """The first run of an operation; the exit code."""
+def start(inv: Invocation, desk: "Desk", choice: "Choice", change: Change) -> "Operation":
+    """Store what was agreed to."""
+    from ticketops.services.dlq.changing import begin  # noqa: PLC0415 - `--help` must not pay for it
+
+    settings, reason = change.settings, change.consent.reason_text
+    return begin(desk, choice.plan, reason=reason, settings=settings, context=inv.config.context)
+
+
+def run(inv: Invocation, desk: "Desk", operation: "Operation", pick: "Pick | None" = None) -> "Report":
+    """The first run of an operation."""
     from ticketops.services.dlq.running import Run  # noqa: PLC0415 - `--help` must not pay for it
 
-    with open_queues(inv, operation.queues) as queues:
-        with surroundings(operation) as around:
-            report = Run(desk, operation, queues, around, pick=pick).first()
-        return tell_report(inv, report)
+    with open_queues(inv, operation.queues) as queues, surroundings(operation) as around:
+        return Run(desk, operation, queues, around, pick=pick).first()
 
 
 def _agree(inv: Invocation, change: Change, choice: "Choice") -> None:
@@ -106,7 +116,7 @@ def _agree(inv: Invocation, change: Change, choice: "Choice") -> None:
     inv.confirm(lines, yes=bool(change.confirmed), phrase=" ".join(queues))
 
 
-def _tell_trouble(inv: Invocation, choice: "Choice") -> int:
+def tell_choice(inv: Invocation, choice: "Choice") -> int:
     """The exit code that goes with what went wrong on the way to the plan."""
     code = tell(inv, choice.trouble)
     for letter_id in choice.missing:
