@@ -11,6 +11,7 @@ from typing import Any, Final
 import jsonpatch
 import msgspec
 
+from ticketops.domain import json_pretty
 from ticketops.errors import UsageError
 
 _STEP: Final = re.compile(r"\.?(?P<name>[^.\[\]]+)|\[(?P<index>\d{1,9}|-)\]")
@@ -46,7 +47,7 @@ class PayloadEdit:
                 value = _patched(value, _patch(self.patch))
             for text in self.sets:
                 value = _set(value, *_assignment(text))
-            return msgspec.json.encode(value)
+            return _dump(value)
         except (ValueError, RecursionError) as error:
             raise EditError(str(error)) from error
 
@@ -70,10 +71,9 @@ class PayloadEdit:
 
 def pretty(payload: bytes) -> str:
     """For people and their editors: JSON over several lines, anything else as it is."""
-    try:
-        return msgspec.json.format(msgspec.json.encode(_load(payload)), indent=2).decode() + "\n"
-    except (ValueError, RecursionError, msgspec.MsgspecError):
-        return payload.decode(errors="surrogateescape")
+    text = payload.decode(errors="surrogateescape")
+    shown = json_pretty.pretty(text)
+    return text if shown is None else shown.rstrip("\n") + "\n"
 
 
 def compact(text: str, like: bytes) -> bytes:
@@ -83,7 +83,7 @@ def compact(text: str, like: bytes) -> bytes:
     except (ValueError, RecursionError):
         return text.encode(errors="surrogateescape")
     try:
-        return msgspec.json.encode(_load(text.encode(errors="surrogateescape")))
+        return _dump(_load(text.encode(errors="surrogateescape")))
     except (ValueError, RecursionError) as error:
         raise EditError(f"it is not JSON any more: {error}") from error
 
@@ -96,6 +96,13 @@ def difference(before: bytes, after: bytes) -> Iterator[str]:
 
 def _load(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
     return json.loads(payload.decode(), parse_float=_exact, parse_constant=_no_constant)
+
+
+def _dump(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    """Compact JSON; ValueError for a lone surrogate, which has no UTF-8."""
+    data = msgspec.json.encode(value)
+    data.decode()
+    return data
 
 
 def _exact(digits: str) -> msgspec.Raw:

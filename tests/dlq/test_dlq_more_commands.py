@@ -1,0 +1,120 @@
+"""`ticketops dlq edit | import | cleanup | doctor`, as their users have them, on Valkey with a local store."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.incidents import Incident
+
+
+@pytest.fixture
+def editor(tmp_path: Path) -> Path:
+    script = tmp_path / "editor.sh"
+    script.write_text('#!/bin/sh\nsed -i "s/\\"A1\\"/\\"B7\\"/" "$1"\n')
+    script.chmod(0o755)
+    return script
+
+
+def payload_of(incident: Incident, id_: str) -> dict[str, object]:
+    found = incident.worker.body(id_)
+    assert found
+    item: dict[str, object] = json.loads(found)["original_item"]
+    return item
+
+
+def test_an_edit_shows_the_difference_and_keeps_the_id(incident: Incident) -> None:
+    (id_,) = incident.die(1)
+    plan = incident("dlq", "edit", id_, "--set", "SeatNumbers[0]=B7", "--dry-run")
+    assert plan.code == 0, plan.err
+    assert '+    "B7",' in plan.out
+    assert '-    "A1",' in plan.out
+    done = incident("dlq", "edit", id_, "--set", "SeatNumbers[0]=B7", "--yes")
+    assert done.code == 0, done.err
+    assert payload_of(incident, id_)["SeatNumbers"] == ["B7", "A2"]
+    assert incident.dead == [id_]
+
+
+def test_an_edit_that_the_worker_would_refuse_is_left(incident: Incident) -> None:
+    (id_,) = incident.die(1)
+    refused = incident("dlq", "edit", id_, "--set", 'SeatCount="two"', "--yes", "-o", "json")
+    assert refused.code == 1
+    assert "its consumer would refuse it" in refused.json["examples"][0]["detail"]
+    assert payload_of(incident, id_)["SeatCount"] == 2
+
+
+def test_an_edit_in_the_editor_is_requeued_if_asked(incident: Incident, editor: Path) -> None:
+    first, second = incident.die(2)
+    env = {"EDITOR": str(editor)}
+    done = incident.cli("dlq", "edit", first, "--requeue", "--yes", env=env)
+    assert done.code == 0, done.err
+    assert incident.dead == [second]
+    (raw,) = incident.worker.waiting("E1")
+    assert json.loads(raw)["SeatNumbers"] == ["B7", "A2"]
+    assert incident.cli("dlq", "edit", "--all", "--yes", env=env | {"EDITOR": "true"}).code == 130
+    assert incident.cli("dlq", "edit", second, "--yes", env={"EDITOR": "false"}).code == 130
+    assert incident.cli("dlq", "edit", second, "--yes", env={"EDITOR": "/no/such/editor"}).code == 1
+
+
+def test_a_patch_edits_many(incident: Incident, tmp_path: Path) -> None:
+    ids = incident.die(5)
+    patch = tmp_path / "patch.json"
+    patch.write_text('{"Currency":"EUR"}')
+    assert incident("dlq", "edit", "--all", "--patch", patch, "--yes").code == 0
+    assert {payload_of(incident, id_)["Currency"] for id_ in ids} == {"EUR"}
+    patch.write_text("{")
+    assert incident("dlq", "edit", "--all", "--patch", patch, "--yes").code == 2
+
+
+def test_what_was_exported_comes_back_byte_for_byte(incident: Incident, tmp_path: Path) -> None:
+    ids = incident.die(5)
+    bodies = [incident.worker.body(id_) for id_ in ids]
+    file = tmp_path / "dead.ndjson"
+    assert incident("dlq", "export", "--all", "--to", file).code == 0
+    assert incident("dlq", "purge", "--all", "--from", "queue", "--confirm", "bookings").code == 0
+    assert incident.dead == []
+    assert incident("dlq", "import", file, "--dry-run").code == 0
+    assert incident.dead == []
+    done = incident("dlq", "import", file, "--yes", "-o", "json")
+    assert (done.code, done.json["done"]) == (0, 5), done.err
+    assert sorted(incident.dead) == sorted(ids)
+    assert [incident.worker.body(id_) for id_ in ids] == bodies
+    again = incident("dlq", "import", file, "--yes", "-o", "json")
+    assert (again.code, again.json["skipped"]) == (1, {"exists": 5}) or again.json["skipped"]
+    file.write_text('{"dead_letter":1}\n')
+    assert incident("dlq", "import", file, "--yes").code != 0
+    assert incident("dlq", "import", tmp_path / "nothing", "--yes").code == 1
+
+
+def test_retention_moves_old_items_to_the_archive_and_then_ends_them(incident: Incident) -> None:
+    old = incident.die(2, age=40 * 86_400)
+    young = incident.die(1)
+    assert "requeue" not in incident("dlq", "cleanup", "--dry-run").out
+    done = incident("dlq", "cleanup", "--yes", "-o", "json")
+    assert done.code == 0, done.err
+    assert done.json["dead_letters"]["done"] == 2
+    assert incident.dead == young
+    assert incident("dlq", "restore", old[0], "--yes").code == 0
+    gone = incident("dlq", "cleanup", "--older-than", "0s", "--drop", "--yes", "-o", "json")
+    assert gone.code == 0, gone.err
+    assert (gone.json["dead_letters"]["done"], gone.json["archive"]["done"]) == (2, 1)
+    assert incident.dead == []
+    assert incident("dlq", "restore", "--all", "--yes").code == 0
+    assert incident.dead == []
+
+
+def test_doctor_says_what_is_wrong_and_mends_it(incident: Incident) -> None:
+    orphan, fine = incident.die(2, age=3600)
+    incident.worker.redis.delete(incident.worker.key(f"booking:dlq:{orphan}"))
+    found = incident("dlq", "doctor", "-o", "json")
+    assert found.code == 8, found.err
+    kinds = {item["kind"]: item for item in found.json["items"]}
+    assert kinds["id without body"]["subject"] == orphan
+    assert "another one sees none" in kinds["local store"]["found"]
+    assert incident("dlq", "doctor", "--fix").code == 6
+    assert incident("dlq", "doctor", "--fix", "--dry-run").code == 0
+    assert orphan in incident.dead
+    mended = incident("dlq", "doctor", "--fix", "--yes", "-o", "json")
+    assert mended.code == 0, mended.err
+    assert incident.dead == [fine]
+    assert incident("dlq", "doctor").code == 0
