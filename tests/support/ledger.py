@@ -28,7 +28,7 @@ class Record(NamedTuple):
 def read_topics(brokers: str, topics: Iterable[str]) -> list[Record]:
     """Read the topics from their beginnings to the ends that they have now; each partition's records in order."""
     consumer = Consumer(
-        {"bootstrap.servers": brokers, "group.id": "tests-never-commit", "enable.auto.commit": False, "log_level": 0}
+        {"bootstrap.servers": brokers, "group.id": "tests-never-commit", "enable.auto.commit": False, "fetch.wait.max.ms": 10, "log_level": 0}
     )
     try:
         return [record for topic in topics for record in _read(consumer, topic)]
@@ -44,7 +44,7 @@ def _read(consumer: Consumer, topic: str) -> list[Record]:
     records: list[Record] = []
     deadline = monotonic() + _READ_SECONDS
     while left:
-        messages = consumer.consume(5000, timeout=0.1)
+        messages = consumer.consume(1000, timeout=0.02)
         if monotonic() > deadline:
             raise AssertionError(f"{topic} could not be read to its end: {left}")
         for message in messages:
