@@ -12,10 +12,11 @@ from support.cli import Cli
 from support.engines import QUICK, MakeTopic
 from support.ledger import Verdict, judge, read_topics
 from support.relay import MakeRelay, Site, make_site, pending, upgraded
-from support.smalldisk import MakeDisk, SmallDisk, SmallKafka, SmallPostgres
+from support.smalldisk import MakeDisk, SmallDisk, SmallKafka, SmallLogPostgres, SmallPostgres
 from support.waiting import eventually
 from support.writer import Writer
 from ticketops.embedded.engine import Engine
+from ticketops.embedded.postgres import PostgresServer
 from ticketops.options import KafkaOptions
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -81,6 +82,43 @@ def test_a_table_that_cannot_grow(
         chaos.write(100)
     _check(chaos.verdict(lambda: pending(site)), record_property)
     assert site.rows("select * from ticketops.outbox_failures") == []
+    assert relay.is_running
+
+
+def _use_up_the_log(postgres: PostgresServer) -> None:
+    """Begin one segment after the other, until there is room for none."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        while True:
+            connection.execute("select pg_logical_emit_message(true, 'tests', ''), pg_switch_wal()")
+
+
+def test_a_database_that_cannot_write_its_log(
+    cli: Cli,
+    kafka: KafkaOptions,
+    topics: dict[str, str],
+    make_disk: MakeDisk,
+    stack: ExitStack,
+    make_relay: MakeRelay,
+    record_property: Note,
+) -> None:
+    """PostgreSQL gives up then; it is started again once there is room."""
+    disk = make_disk("96m")
+    server = SmallLogPostgres(durable=False, settings={"min_wal_size": "32MB", "max_wal_size": "32MB"})
+    postgres: SmallLogPostgres = _started(server, disk, stack)
+    postgres.create_database("booking")
+    site = make_site(cli, upgraded(postgres.url_of("booking")), kafka.bootstrap_servers, topics)
+    relay = make_relay(at=site).start()
+    chaos = Chaos(site, _written(site), [relay])
+    with chaos.writer.running():
+        chaos.write(500)
+        disk.fill()
+        with pytest.raises(psycopg.OperationalError):
+            _use_up_the_log(postgres)
+        relay.wait_for("PostgreSQL is unreachable")
+        disk.make_room()
+        postgres.restart()
+        chaos.write(200)
+    _check(chaos.verdict(lambda: pending(site)), record_property)
     assert relay.is_running
 
 

@@ -28,7 +28,13 @@ class Record(NamedTuple):
 def read_topics(brokers: str, topics: Iterable[str]) -> list[Record]:
     """Read the topics from their beginnings to the ends that they have now; each partition's records in order."""
     consumer = Consumer(
-        {"bootstrap.servers": brokers, "group.id": "tests-never-commit", "enable.auto.commit": False, "fetch.wait.max.ms": 10, "log_level": 0}
+        {
+            "bootstrap.servers": brokers,
+            "group.id": "tests-never-commit",
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 10,
+            "log_level": 0,
+        }
     )
     try:
         return [record for topic in topics for record in _read(consumer, topic)]

@@ -87,6 +87,19 @@ class SmallPostgres(PostgresServer):
         return [*self.disk.entering, *as_nobody, *super()._prepare()]
 
 
+class SmallLogPostgres(SmallPostgres):
+    """A PostgreSQL with its write-ahead log on a small disk."""
+
+    def _prepare(self) -> Sequence[str]:
+        command = super()._prepare()
+        log = self.data / "pg_wal"
+        if not log.is_symlink():
+            self.disk.do(f"cp -R {log} .")
+            shutil.rmtree(log)
+            log.symlink_to(self.disk.folder / "pg_wal")
+        return command
+
+
 class SmallKafka(KafkaServer):
     """A Kafka with its topics on a small disk; what the cluster knows of itself is elsewhere."""
 

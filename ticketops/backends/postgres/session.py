@@ -42,6 +42,8 @@ _UNAVAILABLE = {
     "57014": "the statement was cancelled",
     "25006": "it is read-only; a standby, or a failover under way",
 }
+_GROWS_FILES = frozenset({"mdextend", "mdzeroextend"})
+"""Functions of the server that make a table's file longer: a quota fails there as an internal error."""
 _MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000", "3D000", "42804"})
 _LOCKED = frozenset({"55P03", "40001", "40P01"})
 
@@ -114,6 +116,8 @@ def _from_driver(error: psycopg.Error) -> TicketOpsError:
     why = _first_line(error)
     if state in _UNAVAILABLE:
         return BackendUnavailable(BACKEND, why=f"{_UNAVAILABLE[state]} ({why})")
+    if error.diag.source_function in _GROWS_FILES:
+        return BackendUnavailable(BACKEND, why=f"its disk, or its share of it, is full ({why})")
     if state == "42501" or state.startswith("28") or "authentication failed" in why:
         return DeniedError(f"{BACKEND} denied the right", why=why, hint="`ticketops db status` lists the rights needed")
     if state.startswith("08") or (not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)):
