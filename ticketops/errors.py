@@ -15,6 +15,12 @@ TicketOpsError
 │   ├── SchemaError           a table, column, index or topic is missing or of another type
 │   ├── LockTimeout           a lock was not free in time; transient
 │   └── DataError             a value that a backend refuses
+├── InvalidRecord             a consumed record that can never be handled as it is
+├── ServiceError              a service that a worker calls
+│   ├── ServiceRefused        it says no for good
+│   └── ServiceFailed         it failed and may succeed later; transient
+│       ├── ServiceTimeout    it gave no answer in time
+│       └── CircuitOpen       it failed too often and is given a rest
 └── RelayError                a rule of the relay
     ├── RelayIdTaken          another live process has this relay id
     ├── ShardCountMismatch    the database was set up with another number of shards
@@ -109,6 +115,37 @@ class LockTimeout(BackendError):
 
 class DataError(BackendError):
     """A value that a backend refuses."""
+
+
+class InvalidRecord(TicketOpsError):
+    """A consumed record that can never be handled as it is."""
+
+
+class ServiceError(TicketOpsError):
+    """A service that a worker calls did not do what it was asked for."""
+
+
+class ServiceRefused(ServiceError):
+    """It says no for good."""
+
+
+class ServiceFailed(ServiceError):
+    """It failed and may succeed later."""
+
+    transient = True
+
+
+class ServiceTimeout(ServiceFailed):
+    """It gave no answer in time."""
+
+
+class CircuitOpen(ServiceFailed):
+    """It failed too often and is given a rest; it was not called."""
+
+    def __init__(self, service: str, retry_in: float) -> None:
+        super().__init__(f"{service} is given a rest", why=f"it failed too often; tried again in {retry_in:.0f} s")
+        self.retry_in = retry_in
+        """Seconds."""
 
 
 class RelayError(TicketOpsError):

@@ -1,0 +1,1 @@
+"""The runner of consumers, and the workers that run on it."""
