@@ -18,6 +18,7 @@ from ticketops.options import (
     RedisOptions,
     RelayOptions,
     StateOptions,
+    WorkerOptions,
 )
 from ticketops.options.dlq import KIND, ONLY
 
@@ -46,6 +47,7 @@ class Config:
     dlq: DlqOptions = field(default_factory=DlqOptions)
     lag: LagOptions = field(default_factory=LagOptions)
     status: Thresholds = field(default_factory=Thresholds)
+    worker: WorkerOptions = field(default_factory=WorkerOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
     log: LogOptions = field(default_factory=LogOptions)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
@@ -266,10 +266,7 @@ class Due:
 class Comparison:
     """What this worker would have brought about, and what is there."""
 
-    expected: Mapping[str, str] = field(default_factory=dict)
-    found: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def agrees(self) -> bool:
-        """True where nothing differs."""
-        return all(self.found.get(name) == value for name, value in self.expected.items())
+    expected: Mapping[str, str]
+    found: Mapping[str, str]
+    agrees: bool
+    """True where others did the same, or went on from there."""

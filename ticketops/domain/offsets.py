@@ -49,4 +49,3 @@ class OffsetLedger:
     def unfinished(self) -> int:
         """How many records are not finished."""
         return len(self._open) - len(self._finished)
-

@@ -10,9 +10,11 @@ from ticketops.options.lag import LagOptions
 from ticketops.options.machines import HistoryColumns, Places, StateOptions, SubjectColumns
 from ticketops.options.outbox import OutboxColumns, OutboxOptions
 from ticketops.options.redis import RedisOptions, RedisQueueOptions, RedisTlsOptions
+from ticketops.options.workers import EmailsOptions, PaymentsOptions, WorkerOptions
 
 __all__ = [
     "DlqOptions",
+    "EmailsOptions",
     "HistoryColumns",
     "HttpOptions",
     "KafkaOptions",
@@ -20,6 +22,7 @@ __all__ = [
     "LogOptions",
     "OutboxColumns",
     "OutboxOptions",
+    "PaymentsOptions",
     "Places",
     "PostgresOptions",
     "QueueOptions",
@@ -29,4 +32,5 @@ __all__ = [
     "RelayOptions",
     "StateOptions",
     "SubjectColumns",
+    "WorkerOptions",
 ]

@@ -96,7 +96,7 @@ class AttemptJournal(Protocol):
 class Pauses(Protocol):
     """Durable pauses of one group."""
 
-    def list(self) -> tuple[Pause, ...]:
+    def in_force(self) -> tuple[Pause, ...]:
         """Those in force."""
 
     def pause(self, scope: PauseScope, value: str, by: str, reason: str) -> Pause:
@@ -121,20 +121,22 @@ class RecordHandler(Protocol):
     def handle(self, records: Sequence[Record]) -> list[Outcome]:
         """Handle records in their order, in one transaction: one outcome each, in that order.
 
-        What is refused by itself (a Failure) leaves no trace; an exception leaves none of any of them. Idempotent:
-        a record that was handled before has no second effect.
+        What is refused for good by itself (a Failure that allows no retry) leaves no trace, and the others have
+        their effect; an exception leaves no trace of any. Idempotent: a record that was handled before has no second
+        effect.
         """
 
     def decide(self, record: Record) -> Outcome:
         """What `handle` would do with a record now; changes nothing."""
 
-    def compare(self, record: Record) -> Comparison | None:
-        """What should be there after the record, and what is; None where it asks for nothing."""
+    def expect(self, record: Record) -> Mapping[str, str] | None:
+        """What should be there once the record was handled; None where it asks for nothing. Changes nothing."""
+
+    def compare(self, record: Record, expected: Mapping[str, str]) -> Comparison:
+        """What was expected, and what is there now. Changes nothing."""
 
     def after(self) -> float:
         """Do what is left over from earlier (tidying, delivering); seconds until it should be called again."""
 
     def close(self) -> None:
         """Give up connections; idempotent."""
-
-

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    OFFSET_END,
     OFFSET_INVALID,
     TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
@@ -95,6 +94,10 @@ class KafkaRecordSource:
         self._topics = sorted(topics)
         self._start = start or StartAt()
         self._started: set[Partition] = set()
+        self._begun: dict[Partition, int] = {}
+        """Where a start was asked for: the offset that it meant."""
+        self._chosen: dict[Partition, int] = {}
+        """Those of them that are to be committed, so that a later start goes on from there."""
         self._consumer: Consumer | None = None
         self._trouble = ""
         self._probe_at = 0.0
@@ -216,6 +219,8 @@ class KafkaRecordSource:
         consumer = self._opened()
         self._guarded(lambda: consumer.incremental_assign(self._started_at(consumer, given)))
         self._guarded(lambda: self._told().assigned(_partitions(given)))
+        chosen, self._chosen = self._chosen, {}
+        self._guarded(lambda: self.commit(chosen, wait=False))
 
     def _revoked(self, taken: Sequence[TopicPartition]) -> None:
         self._guarded(lambda: self._told().revoked(_partitions(taken)))
@@ -232,7 +237,10 @@ class KafkaRecordSource:
         if self._start.kind is StartKind.COMMITTED or not fresh:
             return list(given)
         wanted = [place for place in given if Partition(place.topic, place.partition) in fresh]
-        return [place for place in given if place not in wanted] + places_at(consumer, wanted, self._start)
+        begun = places_at(consumer, wanted, self._start)
+        self._chosen = {Partition(place.topic, place.partition): place.offset for place in begun if place.offset >= 0}
+        self._begun |= self._chosen
+        return [place for place in given if place not in wanted] + begun
 
     def _guarded(self, call: Callable[[], None]) -> None:
         """What a callback raises would be lost in librdkafka's hands; it is raised after the poll."""
@@ -258,8 +266,9 @@ class KafkaRecordSource:
         return [TopicPartition(p.topic, p.number) for p in partitions if (p.topic, p.number) in assigned]
 
     def _committed(self, consumer: Consumer, place: TopicPartition, low: int) -> int:
-        found = consumer.committed([place], timeout=_ANSWER)[0].offset
-        return found if found >= 0 else low
+        begun = self._begun.get(Partition(place.topic, place.partition), OFFSET_INVALID)
+        found = begun if begun >= 0 else consumer.committed([place], timeout=_ANSWER)[0].offset
+        return max(found, low)
 
     def _record(self, message: Message) -> Record | None:
         error = message.error()
@@ -299,16 +308,23 @@ def places_at(consumer: Consumer, places: Sequence[TopicPartition], start: Start
         case StartKind.BEGINNING:
             offset = OFFSET_BEGINNING
         case StartKind.END:
-            offset = OFFSET_END
+            return [_at(place, _end(consumer, place)) for place in places]
         case StartKind.OFFSET:
             offset = start.value
         case StartKind.TIME:
             asked = [TopicPartition(place.topic, place.partition, start.value) for place in places]
             found = consumer.offsets_for_times(asked, timeout=_ANSWER)
-            return [place if place.offset >= 0 else _at(place, OFFSET_END) for place in found]
+            return [place if place.offset >= 0 else _at(place, _end(consumer, place)) for place in found]
         case _:
             offset = OFFSET_INVALID
     return [_at(place, offset) for place in places]
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    found = consumer.get_watermark_offsets(place, timeout=_ANSWER)
+    if found is None:
+        raise BackendUnavailable(BACKEND, why=f"no answer about the end of {place.topic}/{place.partition}")
+    return int(found[1])
 
 
 def record_of(message: Message) -> Record:

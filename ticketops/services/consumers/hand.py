@@ -226,4 +226,3 @@ def _killed(times: int) -> Failure:
     return Failure(
         FailureKind.DEFECT, "ProcessDied", f"the process died {times} times while it had this record alone in hand"
     )
-

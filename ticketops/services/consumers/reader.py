@@ -92,7 +92,12 @@ class Reader:
 
     def close(self) -> None:
         """Finish what is in hand, commit, and leave the group."""
-        self._source.close()
+        try:
+            self._source.close()
+        except TicketOpsError as error:
+            self._log.warning(
+                "could not leave the group in order; its members wait for the session's end", why=str(error)
+            )
 
     @property
     def drained(self) -> bool:

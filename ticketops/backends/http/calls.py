@@ -1,0 +1,93 @@
+"""HTTP calls of workers: bounded, guarded by a circuit, with errors of ours."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from string import Formatter
+from urllib.parse import quote
+
+import httpx
+
+from ticketops.errors import ConfigError, ServiceFailed, ServiceRefused, ServiceTimeout
+
+_TOO_MANY, _LATE, _EARLY = 429, 408, 425
+_SERVER = 500
+_REFUSED = 400
+_SHOWN = 200
+"""Characters of an answer that are told."""
+_MOST_BYTES = 1_000_000
+
+
+@contextmanager
+def translated(service: str) -> Iterator[None]:
+    """Turn what httpx raises into TicketOps' errors."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise ServiceTimeout(f"{service} gave no answer in time", why=type(error).__name__) from error
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"the address of {service} cannot be used", why=str(error)) from error
+    except httpx.HTTPError as error:
+        raise ServiceFailed(f"{service} cannot be reached", why=str(error) or type(error).__name__) from error
+
+
+def filled(template: str, values: Mapping[str, str], key: str) -> str:
+    """The URL with {names} filled in, each as one segment; ConfigError for a name that there is none of."""
+    try:
+        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+    except ValueError as error:
+        raise ConfigError(f"{key} cannot be read", why=str(error)) from error
+    if unknown := names - values.keys():
+        raise ConfigError(f"{key} names {{{min(unknown)}}}", why=f"there are {', '.join(sorted(values))}")
+    return template.format_map({name: quote(value, safe="") for name, value in values.items()})
+
+
+class HttpService:
+    """One service at one address; several threads may use it."""
+
+    def __init__(self, name: str, timeout: float, headers: Mapping[str, str]) -> None:
+        """`timeout` in seconds bounds connecting and each wait for data."""
+        self._name = name
+        self._timeout = timeout
+        self._client = httpx.Client(timeout=timeout, headers=dict(headers), follow_redirects=False)
+
+    def call(self, method: str, url: str, *, body: object = None, headers: Mapping[str, str] | None = None) -> bytes:
+        """The answer's body; ServiceRefused for 4xx, ServiceFailed for 5xx, 408, 425, 429 and broken connections."""
+        with translated(self._name):
+            request = self._client.build_request(
+                method,
+                url,
+                content=None if body is None else json.dumps(body).encode(),
+                headers={**({} if body is None else {"content-type": "application/json"}), **(headers or {})},
+            )
+            answer = self._client.send(request, stream=True)
+            try:
+                content = self._read(answer)
+            finally:
+                answer.close()
+        self._judge(answer.status_code, content)
+        return content
+
+    def _read(self, answer: httpx.Response) -> bytes:
+        """At most a megabyte, and not for ever: what is longer, or trickles, is no answer of such a service."""
+        content, deadline = b"", time.monotonic() + self._timeout
+        for piece in answer.iter_bytes():
+            content += piece
+            if len(content) > _MOST_BYTES:
+                break
+            if time.monotonic() > deadline:
+                raise ServiceTimeout(f"{self._name} gave no whole answer in time", why=f"{len(content)} bytes came")
+        return content[:_MOST_BYTES]
+
+    def _judge(self, status: int, content: bytes) -> None:
+        if status < 300:  # noqa: PLR2004 - the successes
+            return
+        why = f"HTTP {status} {content[:_SHOWN].decode(errors='replace')}".strip()
+        if status >= _SERVER or status in {_TOO_MANY, _LATE, _EARLY}:
+            raise ServiceFailed(f"{self._name} failed", why=why)
+        raise ServiceRefused(f"{self._name} refused", why=why)
+
+    def close(self) -> None:
+        """Give up connections."""
+        self._client.close()
