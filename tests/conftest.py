@@ -7,4 +7,5 @@ pytest_plugins = [
     "support.relay",
     "support.smalldisk",
     "support.valkeys",
+    "support.workers",
 ]

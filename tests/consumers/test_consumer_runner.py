@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from uuid import uuid4
 
 import pytest
 
@@ -9,6 +10,7 @@ from support.consumers import POISON, Bench
 from support.waiting import eventually
 from ticketops.domain.consuming import Handled, Outcome, Partition, Position, Reason, Record
 from ticketops.domain.retry_topics import attempts_before, retry_headers
+from ticketops.domain.shards import rollout_bucket
 from ticketops.domain.workers import PauseScope
 from ticketops.errors import (
     BackendUnavailable,
@@ -212,8 +214,6 @@ def test_a_rebalance_waits_for_what_is_in_hand_and_then_gives_up(bench: Bench) -
 def test_records_that_were_in_hand_at_a_death_are_handled_alone(bench: Bench) -> None:
     bench.send(b"a", b"1", b"2", b"3")
     suspects = tuple(Position(Partition("events", 1), offset) for offset in (0, 1))
-    from uuid import uuid4
-
     bench.journal.hands[uuid4(), 0] = (suspects, False)
     bench.drain(threads=1)
     assert bench.effects.done[b"a"] == [b"1", b"2", b"3"]
@@ -223,8 +223,6 @@ def test_records_that_were_in_hand_at_a_death_are_handled_alone(bench: Bench) ->
 
 def test_what_killed_often_enough_alone_is_a_dead_letter(bench: Bench) -> None:
     bench.send(b"a", b"killer", b"2")
-    from uuid import uuid4
-
     killer = Position(Partition("events", 1), 0)
     bench.journal.suspects[killer] = 2
     bench.journal.hands[uuid4(), 0] = ((killer,), True)
@@ -247,8 +245,6 @@ def test_pauses_hold_and_resume(bench: Bench) -> None:
 
 
 def test_the_roll_out_leaves_the_other_keys_alone(bench: Bench) -> None:
-    from ticketops.domain.shards import rollout_bucket
-
     keys = [f"booking-{number}" for number in range(100)]
     for key in keys:
         bench.send(key.encode(), b"x")

@@ -30,16 +30,16 @@ Settings = Mapping[str, Mapping[str, Any]]
 
 
 def toml(settings: Settings) -> str:
-    """Write sections of plain values and of tables of plain values; JSON's literals are TOML's."""
-    lines: list[str] = []
-    for section, values in settings.items():
-        lines.append(f"[{section}]")
-        lines += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in values.items() if not isinstance(v, Mapping)]
-        for name, table in values.items():
-            if isinstance(table, Mapping):
-                lines.append(f"[{section}.{name}]")
-                lines += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items()]
-    return "\n".join(lines) + "\n"
+    """Write sections of plain values and of tables; JSON's literals are TOML's."""
+    return "\n".join(line for section, values in settings.items() for line in _section(section, values)) + "\n"
+
+
+def _section(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    yield f"[{name}]"
+    yield from (f"{json.dumps(k)} = {json.dumps(v)}" for k, v in values.items() if not isinstance(v, Mapping))
+    for key, table in values.items():
+        if isinstance(table, Mapping):
+            yield from _section(f"{name}.{json.dumps(key)}", table)
 
 
 def merged(first: Settings, second: Settings) -> dict[str, dict[str, Any]]:
@@ -102,6 +102,9 @@ class RelayProcess:
     """What Python runs; wrappers of tests behave like `-m ticketops`."""
     full_disk: bool = False
     """Its log goes to a disk that has no room."""
+    verb: Sequence[str] = ("relay", "run")
+    started: str = "relay started"
+    """The line of the log that says that it has joined."""
     starts: int = 0
     _process: "subprocess.Popen[bytes] | None" = None
 
@@ -111,7 +114,7 @@ class RelayProcess:
         config = self.site.write(self.name)
         with self.log_file.open("ab") as log, full_device(self.full_disk) as full:
             self._process = subprocess.Popen(
-                [sys.executable, *self.launcher, "--config", str(config), "relay", "run", *self.words],
+                [sys.executable, *self.launcher, "--config", str(config), *self.verb, *self.words],
                 env=self.site.cli.environment(self.env),
                 cwd=self.site.cli.folder,
                 stdin=subprocess.DEVNULL,
@@ -119,7 +122,7 @@ class RelayProcess:
                 stderr=full or log,
             )
         if ready:
-            self.wait_for("relay started")
+            self.wait_for(self.started)
         return self
 
     @property

@@ -1,0 +1,11 @@
+"""`ticketops worker`: the daemons that handle events, and their pauses."""
+
+import typer
+
+from ticketops.cli.worker import pauses, running
+
+app = typer.Typer(no_args_is_help=True)
+app.command()(running.payments)
+app.command()(pauses.pause)
+app.command()(pauses.resume)
+app.command()(pauses.status)

@@ -1,0 +1,102 @@
+"""Running one worker in this process."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ticketops.cli.exits import ExitCode
+from ticketops.cli.frame import Invocation, invocation
+
+if TYPE_CHECKING:
+    from ticketops.config import Config
+    from ticketops.services.exposition import Health
+    from ticketops.wiring.workers import Choice
+
+From = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="PLACE",
+        help="Begin each partition there, not where the group is: beginning, end, an offset, or a time.",
+    ),
+]
+Drain = Annotated[bool, typer.Option("--drain", help="End when everything that is there is handled.")]
+Percent = Annotated[
+    int | None,
+    typer.Option("--percentage", min=0, max=100, help="Handle this percentage of the keys, by hash; skip the others."),
+]
+
+
+def payments(
+    ctx: typer.Context,
+    *,
+    begin: From = "",
+    drain: Drain = False,
+    percentage: Percent = None,
+) -> int:
+    """Move bookings as payment-events say, until stopped: SIGTERM finishes what is in hand, a second ends at once."""
+    return run(invocation(ctx), "payments", begin=begin, drain=drain, percentage=percentage)
+
+
+def run(inv: Invocation, worker: str, *, begin: str, drain: bool, percentage: int | None) -> int:
+    """Run a worker to its end; the exit code."""
+    from ticketops.cli.process import configure_logs  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.domain.start_at import start_at  # noqa: PLC0415
+    from ticketops.wiring.workers import Choice  # noqa: PLC0415
+
+    choice = Choice(worker, start_at(begin) if begin else None, drain)
+    config = told(inv, percentage)
+    configure_logs(config.log, inv.settings.secrets)
+    return _run(config, choice)
+
+
+def told(inv: Invocation, percentage: int | None) -> "Config":
+    """The configuration with what the flags say."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    config = inv.config
+    return config if percentage is None else replace(config, worker=replace(config.worker, percentage=percentage))
+
+
+def _run(config: "Config", choice: "Choice") -> int:
+    from ticketops.cli.process import Signals, Systemd, hand_over_quickly, host, logs_json  # noqa: PLC0415
+    from ticketops.services.consumers.metrics import WorkerMetrics  # noqa: PLC0415
+    from ticketops.services.consumers.start import start  # noqa: PLC0415
+    from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
+    from ticketops.wiring import workers  # noqa: PLC0415
+
+    require_writable(Access(config.context, config.read_only), f"worker {choice.worker}")
+    job = workers.job_of(config, choice.worker)
+    metrics = WorkerMetrics(choice.worker, job.backends)
+    daemon = workers.open_worker(config, choice, metrics)
+    hand_over_quickly()
+    signals = Signals(as_json=logs_json(config.log))
+    signals.install()
+    stop_http = serve(config, daemon.live, daemon.ready, metrics.exposition)
+    try:
+        if not start(daemon.start, signals.stopping, patient=not choice.drain):
+            return ExitCode.DONE
+        host(daemon.wait, lambda: daemon.live().ok, signals.stopping, Systemd())
+        clean = daemon.stop(config.worker.stop_timeout)
+    finally:
+        stop_http()
+    if daemon.failure is not None:
+        raise daemon.failure
+    return ExitCode.DONE if clean else ExitCode.PARTLY
+
+
+def serve(
+    config: "Config", live: "Callable[[], Health]", ready: "Callable[[], Health]", metrics: Callable[[], bytes]
+) -> Callable[[], None]:
+    """Open the HTTP port; answers what closes it."""
+    if not config.http.enabled:
+        return lambda: None
+    import structlog  # noqa: PLC0415
+
+    from ticketops.services.exposition import Exposition, Probes  # noqa: PLC0415
+
+    server = Exposition(config.http, Probes(live, ready, metrics))
+    server.start()
+    structlog.get_logger("ticketops").info("answers /livez, /readyz and /metrics", part="http", address=server.address)
+    return server.stop
