@@ -126,7 +126,7 @@ def test_a_retry_holds_up_its_own_key_only(bench: Bench) -> None:
 def test_the_partition_is_paused_only_at_the_bound(bench: Bench) -> None:
     release = threading.Event()
 
-    def react(record: Record) -> Outcome | None:
+    def react(_: Record) -> Outcome | None:
         if not release.is_set():
             raise ServiceFailed("not yet")
         return None
