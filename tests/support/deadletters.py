@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from support.booking_worker import BookingWorker
+from support.dead_tables import CompensationDeaths, OutboxDeaths, debezium_deaths
 from support.valkeys import client_for
 from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue, MemoryDeaths
 from ticketops.backends.redis.deadletters import RedisDeadLetterQueue
@@ -212,8 +213,20 @@ def _topic_box(*fixtures: Any) -> DeathBox:
     return TopicBox(*fixtures)
 
 
+def _in_tables(make: Callable[..., Any]) -> Callable[..., DeathBox]:
+    def made(*fixtures: Any) -> DeathBox:
+        box: DeathBox = make(*fixtures)
+        box.traits = frozenset({Trait.CHANGES})
+        return box
+
+    return made
+
+
 BOXES: Mapping[str, BoxMaker] = {
     "memory": BoxMaker(MemoryBox),
+    "outbox": BoxMaker(_in_tables(OutboxDeaths), ("database",)),
+    "outbox-debezium": BoxMaker(_in_tables(debezium_deaths), ("empty_database",)),
+    "compensations": BoxMaker(_in_tables(CompensationDeaths), ("database",)),
     "redis": BoxMaker(RedisBox, ("redis", "redis_prefix")),
     "kafka": BoxMaker(_topic_box, ("kafka", "make_topic")),
     "redis-cluster": BoxMaker(

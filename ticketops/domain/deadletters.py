@@ -194,6 +194,8 @@ class FaultKind(StrEnum):
     NO_ORIGIN = "records do not say where they came from"
     NO_DESTINATION = "the topic that records came from is not there"
     UNFINISHED = "claimed by an operation that did not finish"
+    NEVER_DUE = "waits for a time that was never set"
+    LEFT_BEHIND = "in work for longer than any attempt takes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

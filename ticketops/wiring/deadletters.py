@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ticketops.config.problems import did_you_mean
 from ticketops.domain.deadletters import QueueKind
 from ticketops.errors import NotFoundError
+from ticketops.wiring.dead_tables import open_compensations, open_outbox_dead_letters
 from ticketops.wiring.kafka import open_dead_letter_topic
 from ticketops.wiring.redis import open_redis_dead_letters
 
@@ -25,8 +26,10 @@ def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> 
             return open_redis_dead_letters(config, name, options, timeout=timeout)
         case QueueKind.KAFKA:
             return open_dead_letter_topic(config, name, options.topic, timeout=timeout)
-        case QueueKind.OUTBOX | QueueKind.COMPENSATIONS:
-            raise NotFoundError(f"queue {name} cannot be opened", why=f"the kind {options.kind} is not in this build")
+        case QueueKind.OUTBOX:
+            return open_outbox_dead_letters(config, name, timeout=timeout)
+        case QueueKind.COMPENSATIONS:
+            return open_compensations(config, name, options.table, timeout=timeout)
 
 
 def queue_options(config: "Config", name: str) -> "QueueOptions":

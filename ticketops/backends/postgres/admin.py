@@ -9,10 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, LargeBinary, Select, func, select, text
 
-from ticketops.backends.postgres import layout as layouts
 from ticketops.backends.postgres.admin_changes import Changes
-from ticketops.backends.postgres.admin_queries import ROW_FIELDS, Queries, ids_parameter, reason
-from ticketops.backends.postgres.session import Session, deadline, engine
+from ticketops.backends.postgres.admin_queries import ROW_FIELDS, Queries, ids_parameter, inspected, reason
+from ticketops.backends.postgres.session import deadline, engine
 from ticketops.domain.changes import BatchResult, EventDetail, Group, Left, Operation, OutboxStats, Summary
 from ticketops.domain.outbox import EventRow, FailureState, PendingEvent, Status
 from ticketops.domain.selectors import Selector
@@ -37,13 +36,7 @@ class PostgresOutboxAdmin:
 
     @cached_property
     def _queries(self) -> Queries:
-        session = Session(self._postgres, _APPLICATION)
-        try:
-            with session.use() as connection:
-                layout = layouts.inspect(connection, self._postgres, self._outbox, self._relay.shards)
-        finally:
-            session.close()
-        return Queries(layout, self._relay.max_attempts)
+        return inspected(self._postgres, self._outbox, self._relay, _APPLICATION)
 
     @cached_property
     def _changes(self) -> Changes:

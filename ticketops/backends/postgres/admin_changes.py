@@ -99,7 +99,7 @@ class Changes:
     def delete_published(self, connection: Connection, operation: Operation, selector: Selector, limit: int) -> int:
         """See ports.OutboxAdmin."""
         o = self._q.outbox
-        flying = self._in_flight(connection)
+        flying = sorted(self.in_flight(connection))
         chosen = (
             select(o.c.id)
             .select_from(self._q.source)
@@ -120,7 +120,7 @@ class Changes:
         """The rows that are ours to change, locked, and why the others are not."""
         q = self._q
         wanted = [UUID(bytes=event_id) for event_id in ids]
-        flying = set(self._in_flight(connection))
+        flying = self.in_flight(connection)
         of_ours = q.outbox.c.id == func.any(ids_parameter([i for i in wanted if i not in flying]))
         columns = (q.outbox.c.id, q.status, q.failures.c.state, q.dead)
         query = select(*columns).select_from(q.source).where(of_ours).order_by(q.outbox.c.id)
@@ -130,10 +130,24 @@ class Changes:
         left = [(i.bytes, _why_left(i, flying, there)) for i in wanted if i not in rows]
         return rows, left
 
-    def _in_flight(self, connection: Connection) -> list[UUID]:
+    def put_back(self, connection: Connection, ids: list[UUID]) -> None:
+        """Locked dead letters are PENDING again, without failures; relays look for them."""
+        self._make_pending(connection, ids)
+        self._forget(connection, ids)
+        self.tell(connection)
+
+    def drop(self, connection: Connection, ids: list[UUID]) -> None:
+        """Locked rows are deleted, with their failures; relays look at what waited behind them."""
+        table = self._q.outbox.original  # type: ignore[attr-defined]  # the table behind the alias
+        connection.execute(delete(table).where(table.c.id == func.any(ids_parameter(ids))))
+        self._forget(connection, ids)
+        self.tell(connection)
+
+    def in_flight(self, connection: Connection) -> set[UUID]:
+        """Events that relays have in their hands."""
         b = self._batches
         query = select(func.unnest(b.c.event_ids)).where(b.c.scope == self._q.scope, b.c.inflight_since.is_not(None))
-        return list(connection.execute(query).scalars())
+        return set(connection.execute(query).scalars())
 
     def _existing(self, connection: Connection, ids: list[UUID]) -> set[UUID]:
         if not ids:
@@ -191,11 +205,15 @@ class Changes:
         self, connection: Connection, operation: Operation, changed: int, left: list[tuple[bytes, Left]]
     ) -> BatchResult:
         if changed:
-            raised = upsert(self._generations).values(scope=self._q.scope, generation=1)
-            more = self._generations.c.generation + 1
-            connection.execute(raised.on_conflict_do_update(index_elements=["scope"], set_={"generation": more}))
+            self.tell(connection)
             self.count(connection, operation, changed)
         return BatchResult(changed, tuple(left))
+
+    def tell(self, connection: Connection) -> None:
+        """Let relays read again from the start."""
+        raised = upsert(self._generations).values(scope=self._q.scope, generation=1)
+        more = self._generations.c.generation + 1
+        connection.execute(raised.on_conflict_do_update(index_elements=["scope"], set_={"generation": more}))
 
 
 def _why_left(event_id: UUID, flying: set[UUID], there: set[UUID]) -> Left:

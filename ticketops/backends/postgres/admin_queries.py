@@ -31,11 +31,13 @@ from sqlalchemy import (
 from sqlalchemy import Column as TableColumn
 from sqlalchemy.types import TypeEngine
 
-from ticketops.backends.postgres.layout import Layout
+from ticketops.backends.postgres.layout import Layout, inspect
 from ticketops.backends.postgres.schema_outbox import failures_table
+from ticketops.backends.postgres.session import Session
 from ticketops.domain.outbox import EventRow, FailureState, Status
 from ticketops.domain.selectors import Selector, TimeOf
 from ticketops.errors import UsageError
+from ticketops.options import OutboxOptions, PostgresOptions, RelayOptions
 
 _TYPES: dict[str, TypeEngine[Any]] = {
     "id": Uuid(),
@@ -163,6 +165,11 @@ class Queries:
         ]  # fmt: skip
 
     @property
+    def payload_type(self) -> str:
+        """The type of the payload column: jsonb, json, text, character varying or bytea."""
+        return self._layout.payload_type
+
+    @property
     def payload_bytes(self) -> ColumnElement[Any]:
         """The payload as stored."""
         if self._layout.payload_type == "bytea":
@@ -233,6 +240,17 @@ class Queries:
         if selector.until is not None:
             found.append(time < selector.until)
         return found
+
+
+def inspected(postgres: PostgresOptions, outbox: OutboxOptions, relay: RelayOptions, application: str) -> Queries:
+    """The queries for the outbox as it is found; SchemaError or DeniedError where it cannot be used."""
+    session = Session(postgres, application)
+    try:
+        with session.use() as connection:
+            layout = inspect(connection, postgres, outbox, relay.shards)
+    finally:
+        session.close()
+    return Queries(layout, relay.max_attempts)
 
 
 def reason(error: ColumnElement[Any]) -> ColumnElement[Any]:
