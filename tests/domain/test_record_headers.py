@@ -1,5 +1,8 @@
 """Headers of dead letters: every family as its program writes it, hostile ones, and our own."""
 
+import time
+import traceback
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -8,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import dead_records as made
-from ticketops.domain.deadletters import Headers
+from ticketops.domain.deadletters import DeadLetter, Headers, QueueKind
+from ticketops.domain.fingerprint import group_of
 from ticketops.domain.record_headers import (
     FailedRecord,
     Failure,
@@ -227,3 +231,40 @@ def test_the_deepest_cause_is_not_one_of_a_suppressed_exception() -> None:
 )
 def test_prefixes_that_say_nothing_are_cut(message: str, plain: str) -> None:
     assert plain_message(message) == plain
+
+
+def trace(kind: str) -> str:
+    if kind == "java":
+        return made.STACK
+    if kind == "connect":
+        return made.CONNECT_STACK
+    try:
+        try:
+            int("x")
+        except ValueError as error:
+            raise KeyError("wrapped") from error
+    except KeyError as error:
+        return "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize("kind", ["java", "connect", "python"])
+def test_the_outline_of_a_stack_is_in_the_same_group_as_the_stack(kind: str) -> None:
+    stack = trace(kind)
+    whole = DeadLetter(id="a", queue="q", kind=QueueKind.KAFKA, key="", origin="", reason="", stack=stack)
+    assert len(stack_outline(stack)) < len(stack)
+    assert group_of(replace(whole, stack=stack_outline(stack))) == group_of(whole)
+
+
+def test_the_class_of_a_python_traceback_is_the_first_with_a_module() -> None:
+    assert deepest_class(
+        'Traceback (most recent call last):\n  File "a.py", line 1, in f\nhttpx.ReadTimeout: no\n'
+    ) == ("httpx.ReadTimeout")
+
+
+def test_long_hostile_stacks_are_read_quickly() -> None:
+    stack = "\nCaused by: " * 80_000 + "a.b.C: x" + "\n\tat " * 10_000
+    started = time.monotonic()
+    assert deepest_class(stack) in {"", "a.b.C"}
+    stack_outline(stack)
+    plain_message("Listener method '" * 5_000)
+    assert time.monotonic() - started < 2

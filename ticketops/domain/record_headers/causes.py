@@ -3,9 +3,12 @@
 import re
 
 _CLASS = r"[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)+"
-_HEAD = re.compile(rf'(?:Exception in thread "[^"]*" )?({_CLASS})(?::|$)')
+_CAUSED = "\nCaused by: "
+_HEAD = re.compile(rf'^(?:Exception in thread "[^"]*" )?({_CLASS})(?::|$)', re.MULTILINE)
 _CAUSE = re.compile(rf"Caused by: ({_CLASS})")
-_FRAME = re.compile(r"\s+at ")
+_FRAME = re.compile(r"^[ \t]{1,8}at [^\n]*", re.MULTILINE)
+_PYTHON_FRAME = re.compile(r'^[ \t]+File "[^"\n]*", line \d+, in \S+', re.MULTILINE)
+_PYTHON_ERROR = re.compile(r"^[A-Za-z_][\w.]*(?:: [^\n]*)?$", re.MULTILINE)
 _PREFIXES = re.compile(
     r"(?:Listener failed"
     r"|Listener method '[^']*' threw exception"
@@ -19,25 +22,36 @@ _LONGEST_LINE = 300
 
 
 def deepest_class(stack: str) -> str:
-    """The class of the last "Caused by" that is not inside a suppressed exception; else the first line's class."""
-    found = ""
-    for line in _lines(stack):
-        if match := _CAUSE.match(line) or (None if found else _HEAD.match(line)):
-            found = match[1]
-    return found
+    """The class of the last "Caused by" that is not inside a suppressed exception; else the first class at a line."""
+    at = stack.rfind(_CAUSED, 0, _LONGEST_STACK)
+    while at >= 0:
+        if match := _CAUSE.match(stack, at + 1):
+            return match[1]
+        at = stack.rfind(_CAUSED, 0, at)
+    match = _HEAD.search(stack, 0, _LONGEST_STACK)
+    return match[1] if match else ""
 
 
 def stack_outline(stack: str) -> str:
-    """The exception's line, and its deepest cause's line and first frame: what identifies a failure."""
-    head, cause, frame = "", "", ""
-    for line in _lines(stack):
-        if not head:
-            head = line[:_LONGEST_LINE]
-        if _CAUSE.match(line):
-            cause, frame = line[:_LONGEST_LINE], ""
-        elif not frame and _FRAME.match(line):
-            frame = line[:_LONGEST_LINE]
-    return "\n".join(part for part in (head, cause, frame) if part)
+    """What identifies a failure: the first line, and the deepest cause with its first frame.
+
+    Of a Python traceback the frame that raised it, with its error. Short where the stack is long.
+    """
+    whole = stack[:_LONGEST_STACK]
+    if frames := list(_PYTHON_FRAME.finditer(whole)):
+        return _python_outline(whole, frames[-1])
+    head = whole.partition("\n")[0]
+    at = whole.rfind(_CAUSED) + 1
+    cause = whole[at:].partition("\n")[0] if at else ""
+    frame = _FRAME.search(whole, at) or _FRAME.search(whole)
+    parts = (head, cause, frame[0] if frame else "")
+    return "\n".join(part[:_LONGEST_LINE] for part in parts if part)
+
+
+def _python_outline(stack: str, frame: re.Match[str]) -> str:
+    errors = _PYTHON_ERROR.findall(stack)
+    parts = ("Traceback (most recent call last):", frame[0], errors[-1] if errors else "")
+    return "\n".join(part[:_LONGEST_LINE] for part in parts if part)
 
 
 def plain_message(message: str) -> str:
@@ -46,7 +60,3 @@ def plain_message(message: str) -> str:
     while match := _PREFIXES.match(rest):
         rest = rest[match.end() :]
     return rest or message
-
-
-def _lines(stack: str) -> list[str]:
-    return stack[:_LONGEST_STACK].splitlines()

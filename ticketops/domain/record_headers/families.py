@@ -1,9 +1,9 @@
 """The families of headers, one reader each: where the record was read, and why it died."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ticketops.domain.deadletters import Headers
-from ticketops.domain.record_headers.hops import Error, Found, Origin, Values, prefixed, sets, source_of
+from ticketops.domain.record_headers.hops import Error, Found, Named, Origin, Values, prefixed, sets, source_of
 from ticketops.domain.record_headers.model import Family
 from ticketops.domain.record_headers.values import big_endian, binary, count, decimal, text
 
@@ -38,60 +38,92 @@ SMALLRYE_NAMES = prefixed("dead-letter-", ("reason", "cause", "exception-class-n
 CLOUD_ORIGIN = prefixed("x-original-", _TIMED)
 CLOUD_ERROR = prefixed("x-exception-", ("fqcn", "message", "stacktrace"))
 _SPRING_GROUP = "kafka_dlt-original-consumer-group"
-_RETRY_GROUP = "kafka_original-consumer-group"
+_SPRING_ORIGIN = {**prefixed(f"{SPRING}original-", _TIMED), _SPRING_GROUP: "group"}
+_RETRY_ORIGIN = {**prefixed(f"{SPRING_RETRY}original-", _TIMED), "kafka_original-consumer-group": "group"}
+_SPRING_SETS = (
+    ("spring key error", Family.SPRING, True),
+    ("spring error", Family.SPRING, False),
+    ("retry key error", Family.SPRING_RETRY, True),
+    ("retry error", Family.SPRING_RETRY, False),
+)
+_KINDS = {
+    "connect": _CONNECT_NAMES,
+    "streams": _STREAMS_NAMES,
+    "share": _SHARE_NAMES,
+    "smallrye": SMALLRYE_NAMES,
+    "cloud origin": CLOUD_ORIGIN,
+    "cloud error": CLOUD_ERROR,
+    "spring origin": _SPRING_ORIGIN,
+    "retry origin": _RETRY_ORIGIN,
+    "spring key error": prefixed(f"{SPRING}key-exception-", _EXCEPTION),
+    "spring error": prefixed(f"{SPRING}exception-", _EXCEPTION),
+    "retry key error": prefixed(f"{SPRING_RETRY}key-exception-", _EXCEPTION),
+    "retry error": prefixed(f"{SPRING_RETRY}exception-", _EXCEPTION),
+}
+_BY_NAME = {name: (kind, short) for kind, names in _KINDS.items() for name, short in names.items()}
+
+Parts = Mapping[str, Named]
+"""The headers by kind."""
 
 
-def origins(headers: Headers) -> Iterator[Origin]:
+def parts_of(headers: Headers) -> Parts:
+    """Each family's headers, found in one pass: a topic's index reads them by the million."""
+    parts: dict[str, list[tuple[int, str, bytes | None]]] = {}
+    for at, (name, value) in enumerate(headers):
+        if known := _BY_NAME.get(name):
+            parts.setdefault(known[0], []).append((at, known[1], value))
+    return parts
+
+
+def origins(parts: Parts, headers: Headers) -> Iterator[Origin]:
     """Every place that the headers name, family by family."""
-    for found in sets(headers, _CONNECT_NAMES, "topic"):
-        yield Origin(found.at, Family.CONNECT, source_of(found.values, decimal))
-    for found in sets(headers, _STREAMS_NAMES, "exception"):
-        yield Origin(found.at, Family.STREAMS, source_of(found.values, decimal))
-    for found in sets(headers, _SHARE_NAMES, "topic"):
-        yield Origin(found.at, Family.SHARE_GROUP, source_of(found.values, decimal))
-    for found in sets(headers, SMALLRYE_NAMES, "reason"):
-        yield Origin(found.at, Family.SMALLRYE, source_of(found.values, decimal))
-    for found in sets(headers, CLOUD_ORIGIN, "topic"):
+    for kind, family, first in _STRING_PLACES:
+        for found in sets(parts.get(kind, ()), first):
+            yield Origin(found.at, family, source_of(found.values, decimal))
+    for found in sets(parts.get("cloud origin", ()), "topic"):
         yield Origin(found.at, Family.CLOUD_STREAM, source_of(found.values, binary))
-    yield from _spring_origins(headers)
+    yield from _spring_origins(parts, headers)
 
 
-def _spring_origins(headers: Headers) -> Iterator[Origin]:
+_STRING_PLACES = (
+    ("connect", Family.CONNECT, "topic"),
+    ("streams", Family.STREAMS, "exception"),
+    ("share", Family.SHARE_GROUP, "topic"),
+    ("smallrye", Family.SMALLRYE, "reason"),
+)
+
+
+def _spring_origins(parts: Parts, headers: Headers) -> Iterator[Origin]:
     """Spring's two kinds; a record of retry topics can have its group under the other kind's name."""
-    retried = {**prefixed(f"{SPRING_RETRY}original-", _TIMED), _RETRY_GROUP: "group"}
-    plain = {**prefixed(f"{SPRING}original-", _TIMED), _SPRING_GROUP: "group"}
-    retry_sets = sets(headers, retried, "topic")
+    retry_sets = sets(parts.get("retry origin", ()), "topic")
     for found in retry_sets:
         group = found.values.get("group") or _last(headers, _SPRING_GROUP)
         yield Origin(found.at, Family.SPRING_RETRY, source_of(found.values, binary, group=group))
-    for found in sets(headers, plain, "topic"):
+    for found in sets(parts.get("spring origin", ()), "topic"):
         if found.values.keys() - {"group"} or not retry_sets:
             yield Origin(found.at, Family.SPRING, source_of(found.values, binary))
 
 
-def errors(headers: Headers) -> Iterator[Error]:
+def errors(parts: Parts) -> Iterator[Error]:
     """Every failure that the headers tell of, family by family."""
-    for found in sets(headers, _CONNECT_NAMES, "topic"):
+    for found in sets(parts.get("connect", ()), "topic"):
         yield _connect_error(found)
-    for found in sets(headers, _STREAMS_NAMES, "exception"):
+    for found in sets(parts.get("streams", ()), "exception"):
         yield _streams_error(found)
-    for found in sets(headers, _SHARE_NAMES, "topic"):
-        attempts = count(decimal(found.values.get("delivery.count")))
-        message = text(found.values.get("message"))
-        yield Error(at=found.at, family=Family.SHARE_GROUP, message=message, attempts=attempts)
-    for found in sets(headers, SMALLRYE_NAMES, "reason"):
+    for found in sets(parts.get("share", ()), "topic"):
+        yield _share_error(found)
+    for found in sets(parts.get("smallrye", ()), "reason"):
         yield _smallrye_error(found)
-    for found in sets(headers, CLOUD_ERROR, "fqcn"):
+    for found in sets(parts.get("cloud error", ()), "fqcn"):
         yield _spring_error(found, Family.CLOUD_STREAM)
-    yield from _spring_errors(headers)
+    for kind, family, key_failed in _SPRING_SETS:
+        for found in sets(parts.get(kind, ()), "fqcn"):
+            yield _spring_error(found, family, key_failed=key_failed)
 
 
-def _spring_errors(headers: Headers) -> Iterator[Error]:
-    for prefix, family in ((SPRING, Family.SPRING), (SPRING_RETRY, Family.SPRING_RETRY)):
-        for found in sets(headers, prefixed(f"{prefix}key-exception-", _EXCEPTION), "fqcn"):
-            yield _spring_error(found, family, key_failed=True)
-        for found in sets(headers, prefixed(f"{prefix}exception-", _EXCEPTION), "fqcn"):
-            yield _spring_error(found, family)
+def _share_error(found: Found) -> Error:
+    attempts = count(decimal(found.values.get("delivery.count")))
+    return Error(at=found.at, family=Family.SHARE_GROUP, message=text(found.values.get("message")), attempts=attempts)
 
 
 def _connect_error(found: Found) -> Error:

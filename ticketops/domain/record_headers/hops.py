@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ticketops.domain.deadletters import Headers
 from ticketops.domain.record_headers.model import LAST_OFFSET, LAST_PARTITION, Family, Source
 from ticketops.domain.record_headers.values import moment, text
 
@@ -46,15 +45,19 @@ class Origin:
     source: Source
 
 
-def sets(headers: Headers, names: Mapping[str, str], first: str) -> list[Found]:
-    """The sets of a family in their order; `names` are the short names by header name.
+Named = Sequence[tuple[int, str, bytes | None]]
+"""Headers of one kind: where they stand in the list, short name, value."""
+
+
+def sets(present: Named, first: str) -> list[Found]:
+    """The sets of one kind of headers, in their order.
 
     Where a name repeats, a set begins at `first`, or at a name that the set has already: a producer can put one of
     the names in itself, so the second of one name need not belong to the second of another.
     """
-    present = [(at, names[name], value) for at, (name, value) in enumerate(headers) if name in names]
-    short = [name for _, name, _ in present]
-    repeats = len(set(short)) < len(short)
+    if not present:
+        return []
+    repeats = len({name for _, name, _ in present}) < len(present)
     found: list[Found] = []
     values: dict[str, bytes | None] = {}
     for at, name, value in present:

@@ -2,7 +2,7 @@
 
 from ticketops.domain.deadletters import Headers
 from ticketops.domain.record_headers.causes import deepest_class, plain_message
-from ticketops.domain.record_headers.families import errors, origins, spring_attempts
+from ticketops.domain.record_headers.families import errors, origins, parts_of, spring_attempts
 from ticketops.domain.record_headers.hops import Error, Origin
 from ticketops.domain.record_headers.model import Death, Family, Position, Source
 from ticketops.domain.record_headers.names import ATTEMPTS, FAILED_AT, REASON, REDRIVE_COUNT, REDRIVE_OF, REDRIVE_OP
@@ -14,8 +14,9 @@ _MOST_REDRIVES = 1_000_000
 
 def read_death(headers: Headers) -> Death:
     """What the headers of a dead letter say; hostile ones make fields empty, never an error."""
-    places = sorted(origins(headers), key=lambda origin: origin.at)
-    failures = sorted(errors(headers), key=lambda error: (error.at, not error.key_failed))
+    parts = parts_of(headers)
+    places = sorted(origins(parts, headers), key=lambda origin: origin.at)
+    failures = sorted(errors(parts), key=lambda error: (error.at, not error.key_failed))
     error = _present(failures)
     ours = {name: value for name, value in headers if name in _OURS}
     error_class = grouping_class(error)
