@@ -204,7 +204,20 @@ def test_a_redrive_count_that_is_none_is_zero(value: bytes | None) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "a/1", "a/1/2/3", "a/-1/2", "a/1/x", "/1/2", "a/\u0661/2", "a/1/9223372036854775808", "a/1/" + "9" * 30],
+    [
+        "",
+        "a",
+        "a/1",
+        "a/1/2/3",
+        "a/-1/2",
+        "a/1/x",
+        "/1/2",
+        "..:/1/2",
+        "a\0b/1/2",
+        "a/\u0661/2",
+        "a/1/9223372036854775808",
+        "a/1/" + "9" * 30,
+    ],
 )
 def test_positions_that_are_none(text: str) -> None:
     assert Position.parse(text) is None

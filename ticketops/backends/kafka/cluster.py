@@ -27,7 +27,11 @@ from ticketops.options import KafkaOptions
 Answer = TypeVar("Answer")
 _ANSWER_SECONDS = 10.0
 _UNKNOWN_TOPIC = frozenset(
-    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}  # noqa: SLF001 - public under this name
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - public under this name
+    }
 )
 
 

@@ -141,7 +141,7 @@ class KafkaDeadLetters:
             rows = MergedRows(self._ledger, self._log, indexer, partitions).rows(narrowing)
             if narrowing.bodies:
                 for page in _pages(rows):
-                    yield from self._letters(page)
+                    yield from self._letters(page, there=topic.info is not None)
             else:
                 for row in rows:
                     yield self._brief(row, topic)
@@ -154,8 +154,8 @@ class KafkaDeadLetters:
         problem = "the record is gone: retention or a deletion took it" if gone else ""
         return brief_letter(row, queue=self._name, topic=self._topic, problem=problem)
 
-    def _letters(self, rows: Sequence[Row]) -> Iterator[DeadLetter]:
-        records = self._records(rows)
+    def _letters(self, rows: Sequence[Row], *, there: bool = True) -> Iterator[DeadLetter]:
+        records = self._records(rows) if there else {}
         for row in rows:
             yield letter_of(row, records.get(row.place), queue=self._name, topic=self._topic)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import Message
 
 from ticketops.backends.kafka.cluster import Bounds
-from ticketops.backends.kafka.dead_letters_reader import RecordReader, ended, no_topic
+from ticketops.backends.kafka.dead_letters_reader import RecordReader, ended
 from ticketops.backends.kafka.dead_letters_record import Record, entry_of, record_of
 from ticketops.domain.ledger import Entry, Log, Place, Row, Span
 from ticketops.domain.record_headers import Family, Position, read_death
@@ -76,6 +76,8 @@ class Indexer:
         self._heard = self._reader.heard(self._heard, any_came=bool(messages))
         for message in messages:
             self._take(message)
+        if self._reader.no_topic:
+            self._ends = {}
         if not self._ends or self._read.due:
             self._flush()
         if not self._ends:
@@ -102,8 +104,6 @@ class Indexer:
         if ended(message):
             if number in self._ends:
                 self._read.next[number] = max(self._read.next[number], self._ends.pop(number))
-            if no_topic(message):
-                self._ends.clear()
             return
         if number not in self._ends:
             return

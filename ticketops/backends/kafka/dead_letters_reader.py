@@ -43,13 +43,16 @@ class RecordReader:
             "fetch.message.max.bytes": _FETCH_BYTES,
             "queued.max.messages.kbytes": _QUEUED_KILOBYTES,
             "fetch.wait.max.ms": 50,
-            "topic.metadata.propagation.max.ms": 5_000,
+            "topic.metadata.propagation.max.ms": 3_000,
             "max.poll.interval.ms": 86_400_000,
             "receive.message.max.bytes": _MOST_BYTES,
         }
         self._quiet = quiet
         self._consumer: Consumer | None = None
         self._trouble = ""
+        self._topic = ""
+        self.no_topic = False
+        """The topic that is read is not there any more."""
 
     def at(self, topic: str, places: Iterable[Place]) -> dict[Place, Record]:
         """These records; those that are not there (any more) are left out."""
@@ -72,6 +75,7 @@ class RecordReader:
 
     def open(self, topic: str, starts: Mapping[int, int]) -> None:
         """Read these partitions from there on, with `next`."""
+        self._topic, self.no_topic = topic, False
         with translated():
             self._ready().assign([TopicPartition(topic, number, start) for number, start in starts.items()])
 
@@ -109,6 +113,8 @@ class RecordReader:
                 for message in messages:
                     if self._goes_on(message, left):
                         yield message
+                if self.no_topic:
+                    return
         finally:
             self.stop()
 
@@ -128,8 +134,6 @@ class RecordReader:
         number = message.partition() or 0
         if ended(message):
             left.pop(number, None)
-            if no_topic(message):
-                left.clear()
             return False
         if number not in left:
             return False
@@ -150,6 +154,8 @@ class RecordReader:
         return self._consumer
 
     def _complain(self, error: KafkaError) -> None:
+        if error.code() in _NO_TOPIC and error.str().startswith(f"{self._topic} "):
+            self.no_topic = True
         self._trouble = f"{error.str()} ({error.name()})"
 
 
@@ -164,12 +170,6 @@ def ended(message: Message) -> bool:
     if error.code() in _NO_MORE:
         return True
     raise from_driver(error)
-
-
-def no_topic(message: Message) -> bool:
-    """True where the whole topic is no more."""
-    error = message.error()
-    return error is not None and error.code() in _NO_TOPIC
 
 
 _NO_TOPIC = frozenset(

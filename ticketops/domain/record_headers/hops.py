@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ticketops.domain.record_headers.model import LAST_OFFSET, LAST_PARTITION, Family, Source
+from ticketops.domain.record_headers.model import LAST_OFFSET, LAST_PARTITION, Family, Source, topic_name
 from ticketops.domain.record_headers.values import moment, text
 
 Values = Mapping[str, bytes | None]
@@ -71,7 +71,7 @@ def sets(present: Named, first: str) -> list[Found]:
 def source_of(values: Values, number: Number, *, group: bytes | None = None) -> Source:
     """Topic, partition, offset, timestamp and consumer-group of a set; negative numbers are unknown."""
     return Source(
-        topic=text(values.get("topic")),
+        topic=topic_name(text(values.get("topic"))),
         partition=_within(number(values.get("partition")), LAST_PARTITION),
         offset=_within(number(values.get("offset")), LAST_OFFSET),
         timestamp=moment(number(values.get("timestamp"))),

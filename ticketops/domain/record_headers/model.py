@@ -1,11 +1,19 @@
 """What the headers of a dead letter say, whoever wrote them."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+"""What a broker takes for a name (org.apache.kafka.common.internals.Topic)."""
 LAST_PARTITION, LAST_OFFSET = 2**31 - 1, 2**63 - 1
+
+
+def topic_name(text: str) -> str:
+    """The text where it can name a topic; else empty."""
+    return text if _TOPIC.fullmatch(text) and text not in {".", ".."} else ""
 
 
 class Family(StrEnum):
@@ -44,9 +52,9 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The position that a text names; None where it names none. A topic's name holds no slash."""
+        """The position that a text names; None where it names none."""
         parts = text.split("/")
-        if len(parts) != 3 or not parts[0]:  # noqa: PLR2004 - topic, partition, offset
+        if len(parts) != 3 or not topic_name(parts[0]):  # noqa: PLR2004 - topic, partition, offset
             return None
         if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in parts[1:]):  # noqa: PLR2004
             return None
