@@ -9,7 +9,7 @@ from uuid import UUID
 from ticketops.backends.redis.bodies import MISSING, Found, fetch, item_of, name_of
 from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Session
-from ticketops.domain.deadletters import DeadLetter, Mark, Outcome, QueueKind, Result
+from ticketops.domain.deadletters import BodyState, DeadLetter, Mark, Outcome, QueueKind, Result
 from ticketops.domain.wire.items import ItemText
 from ticketops.domain.wire.letters import read_letter, with_item
 from ticketops.domain.wire.scalars import WireTime
@@ -192,7 +192,9 @@ def score_of(letter: DeadLetter) -> str:
 
 
 def ttl_of(letter: DeadLetter, days: float) -> str:
-    """Milliseconds to live, as they were; 0 is without end."""
+    """Milliseconds to live, as they were; 0 is without end, empty where there is no body."""
+    if letter.body is BodyState.MISSING:
+        return ""
     told = letter.place.get("ttl_ms", "")
     if told == "-1":
         return "0"

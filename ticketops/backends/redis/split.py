@@ -146,11 +146,11 @@ class SplitChanges:
         if letter.kind is not QueueKind.REDIS:
             return Result(letter.id, Outcome.FAILED, f"it is of the kind {letter.kind}, not {QueueKind.REDIS}")
         keys = self._keys
-        life = int(ttl_of(letter, self._options.body_days)) or None
+        life = ttl_of(letter, self._options.body_days)
         with self._session.use() as client:
             if client.zscore(keys.items, letter.id) is not None:
                 return Result(letter.id, Outcome.EXISTS)
-            if letter.stored and not client.set(keys.body(letter.id), letter.stored, px=life, nx=True):
+            if life and not client.set(keys.body(letter.id), letter.stored, px=int(life) or None, nx=True):
                 return Result(letter.id, Outcome.EXISTS)
             client.delete(keys.moved(letter.id))
             counter = keys.requeues(letter.origin or item_of(letter.id))

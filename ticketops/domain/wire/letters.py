@@ -66,13 +66,12 @@ class LetterText:
 
 
 _PAIRS: Final = rb"(?:%b:%b(?:,%b:%b)*+)?" % ((STRING,) * 4)
-_TIME: Final = re.sub(r"\?P<\w+>", "?:", scalars.TIME).encode()
 _CANONICAL: Final = re.compile(
     rb'\{"id":(?P<id>%(s)b),"original_item":(?P<item>%(item)b),"reason":(?P<reason>%(s)b),'
     rb'"error_message":(?P<message>%(s)b),"retry_count":(?P<retries>0|-?[1-9][0-9]{0,17}),'
     rb'"failed_at":"(?P<failed>%(t)b)","last_attempt_at":"(?P<last>%(t)b)",'
     rb'"metadata":(?P<metadata>null|\{%(pairs)b\})\}'
-    % {b"s": STRING, b"item": CANONICAL, b"t": _TIME, b"pairs": _PAIRS}
+    % {b"s": STRING, b"item": CANONICAL, b"t": scalars.PLAIN_TIME, b"pairs": _PAIRS}
 )
 _PAIR: Final = re.compile(rb"(%b):(%b)" % (STRING, STRING))
 
@@ -152,18 +151,9 @@ def _read_match(found: re.Match[bytes]) -> LetterText:
 
 def _moment(raw: bytes) -> datetime | None:
     text = raw.decode()
-    if text.startswith("000"):
-        return _slow_moment(text)
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return _slow_moment(text)
-
-
-def _slow_moment(text: str) -> datetime | None:
-    try:
-        return WireTime.parse(text).moment()
-    except WireError:
+        return None if text.startswith("0001") else datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):  # no such day, or one that no calendar reaches
         return None
 
 

@@ -27,6 +27,10 @@ TIME: Final = (
 )
 """What Go's decoder takes, which is more than RFC 3339: one digit of an hour, a comma, an offset of 24:60."""
 _TIME: Final = re.compile(TIME)
+PLAIN_TIME: Final = (
+    rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+"""What Go's encoder writes: Python's own reader of times understands it."""
 _NANO_DIGITS: Final = 9
 _MAX_YEAR: Final = 9999
 _DAY: Final = 24 * 60
@@ -140,8 +144,8 @@ class WireTime:
         return f"{day}T{self.hour:02d}:{self.minute:02d}:{self.second:02d}{fraction}{self._zone()}"
 
     def moment(self) -> datetime | None:
-        """The same to the microsecond, in UTC; None for Go's zero time and what Python's calendar does not reach."""
-        if self == ZERO:
+        """The same to the microsecond, in UTC; None for the year of Go's zero time and what no calendar reaches."""
+        if self.year <= 1:
             return None
         try:
             local = datetime(

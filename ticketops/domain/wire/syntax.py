@@ -29,6 +29,7 @@ _NO_UTF8: Final = re.compile("[\ud800-\udfff]")
 _FOLDED: Final = str.maketrans({"\u017f": "s", "\u212a": "k"})
 _OBJECT: Final = ord("{")
 _BRACKETS: Final = {ord("{"): ord("}"), ord("["): ord("]")}
+_BLANKS: Final = frozenset(b" \t\r\n")
 _COMMA: Final = ord(",")
 _COLON: Final = ord(":")
 
@@ -45,7 +46,10 @@ class Kind(StrEnum):
     NULL = "null"
 
 
-@dataclass(frozen=True, slots=True)
+_SCALARS: Final = {kind.name.lower(): kind for kind in Kind}
+
+
+@dataclass(slots=True)  # not frozen: a document can have a million of them
 class Node:
     """A value in its bytes."""
 
@@ -88,9 +92,10 @@ def folded(name: str) -> str:
 
 def text_of(raw: bytes) -> str:
     """What a string (with its quotes) spells; what has no UTF-8 form is U+FFFD, as Go reads it."""
-    text = raw[1:-1].decode("utf-8", "surrogateescape")
-    if not text.isascii():
-        text = _NO_UTF8.sub("\ufffd", text)
+    try:
+        text = raw[1:-1].decode()
+    except UnicodeDecodeError:
+        text = _NO_UTF8.sub("\ufffd", raw[1:-1].decode("utf-8", "surrogateescape"))
     return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
 
 
@@ -138,7 +143,7 @@ class _Parser:
         if found is None:
             raise self._wrong("a value is expected")
         self._at = found.end()
-        return Node(Kind[(found.lastgroup or "").upper()], found.start(), found.end())
+        return Node(_SCALARS[found.lastgroup or ""], found.start(), self._at)
 
     def _enter(self, opening: int) -> Node | None:
         if len(self._open) >= MAX_DEPTH:
@@ -159,7 +164,7 @@ class _Parser:
         parent.values.append(node)
         self._skip()
         mark = self._peek()
-        if mark not in {_COMMA, parent.closing}:
+        if mark not in (_COMMA, parent.closing):
             raise self._wrong(f"a comma or {chr(parent.closing)} is expected")
         self._at += 1
         if mark == parent.closing:
@@ -188,8 +193,8 @@ class _Parser:
         return self._data[self._at] if self._at < len(self._data) else -1
 
     def _skip(self) -> None:
-        found = _SPACE.match(self._data, self._at)
-        self._at = found.end() if found else self._at
+        if self._peek() in _BLANKS and (found := _SPACE.match(self._data, self._at)):
+            self._at = found.end()
 
     def _wrong(self, why: str) -> WireError:
         end = " (the text ends there)" if self._at >= len(self._data) else ""

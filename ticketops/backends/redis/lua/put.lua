@@ -4,8 +4,8 @@
 -- KEYS[3…] per item three: body, who moved it, requeue count
 --
 -- ARGV[1]  seconds that requeues are counted
--- ARGV[2…] per item six: dead-letter id, score, milliseconds to live ("0": without end), reason, requeues, body
---          (empty: the id alone, as it was)
+-- ARGV[2…] per item six: dead-letter id, score, milliseconds to live ("0": without end; empty: there is no
+--          body, only the id), reason, requeues, body
 --
 -- Answers per item: "done", "exists" or "failed:WHY". Counters that are there count up; none is added.
 
@@ -32,9 +32,9 @@ for number = 1, count do
     if redis.call('ZADD', KEYS[1], 'NX', ARGV[args + 1], ARGV[args]) == 0 then
       verdicts[number] = 'exists'
     else
-      if ARGV[args + 5] ~= '' and ARGV[args + 2] == '0' then
+      if ARGV[args + 2] == '0' then
         redis.call('SET', KEYS[keys], ARGV[args + 5])
-      elseif ARGV[args + 5] ~= '' then
+      elseif ARGV[args + 2] ~= '' then
         redis.call('SET', KEYS[keys], ARGV[args + 5], 'PX', ARGV[args + 2])
       end
       redis.call('DEL', KEYS[keys + 1])
