@@ -64,6 +64,7 @@ def _open_up(admin: AdminClient) -> None:
     )
     for deleted in admin.delete_acls([everything]).values():
         deleted.result(30)
+    eventually(lambda: HIDDEN in admin.list_topics(timeout=10).topics, 10)
 
 
 @pytest.fixture
