@@ -11,6 +11,7 @@ from ticketops.domain.fingerprint import group_of
 LETTER: Final = (
     Column("id", keep=True),
     Column("queue"),
+    Column("queue_kind", title="KIND", wide=True),
     Column("key"),
     Column("reason"),
     Column("age_seconds", title="AGE", show=Show.AGE),
@@ -33,7 +34,7 @@ def letter_row(letter: DeadLetter, now: datetime) -> dict[str, object]:
     return {
         "id": letter.id,
         "queue": letter.queue,
-        "kind": letter.kind,
+        "queue_kind": letter.kind,
         "key": letter.key,
         "origin": letter.origin,
         "reason": letter.reason,

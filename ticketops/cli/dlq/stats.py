@@ -28,7 +28,7 @@ _QUEUES: Final = (
     Column("1h", title="+1H", show=Show.COUNT),
     Column("24h", title="+24H", show=Show.COUNT),
     Column("trend"),
-    Column("kind", wide=True),
+    Column("queue_kind", title="KIND", wide=True),
     Column("missing", show=Show.COUNT, wide=True),
     Column("unreadable", show=Show.COUNT, wide=True),
     Column("requeue", wide=True),
@@ -123,7 +123,7 @@ def _queue(report: "QueueReport", survey: "Survey") -> dict[str, object]:
     oldest = tally.all.oldest if tally else None
     return {
         "queue": report.name,
-        "kind": report.kind,
+        "queue_kind": report.kind,
         "depth": report.depth,
         "selected": tally.all.count if tally else None,
         "oldest_at": oldest,
