@@ -90,7 +90,7 @@ def test_a_huge_payload_is_cut_for_people_and_whole_for_machines(bookings: Booki
 @pytest.mark.parametrize(
     ("text", "laid_out"),
     [
-        ('{"a":1.50,"a":[],"b":{"c":[1,{}]}}', '{\n  "a": 1.50,\n  "a": [],\n  "b": {\n    "c": [\n      1,\n      {}\n    ]\n  }\n}'),
+        ('{"a":1.50,"a":[],"b":[1,{}]}', '{\n  "a": 1.50,\n  "a": [],\n  "b": [\n    1,\n    {}\n  ]\n}'),
         ('"a{[:,"', '"a{[:,"'),
         (" 1e400 ", "1e400"),
         (r'["\u003c\"\\"]', '[\n  "\\u003c\\"\\\\"\n]'),
