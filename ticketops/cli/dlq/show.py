@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ticketops.cli.dlq.desk import memory, now, opener
+from ticketops.cli.dlq.desk import memory, now, opener, tell
 from ticketops.cli.dlq.rows import letter_row
 from ticketops.cli.dlq.selecting import Queues, named_queues
 from ticketops.cli.exits import ExitCode
@@ -16,9 +16,9 @@ from ticketops.cli.output import Column, Section
 from ticketops.errors import NotFoundError, RefusedError
 
 if TYPE_CHECKING:
-    from ticketops.domain.deadletters import DeadLetter
+    from ticketops.domain.deadletters import DeadLetter, SourceRecord
     from ticketops.domain.operations import Archived, AuditEntry, Edit
-    from ticketops.services.dlq.detail import Detail
+    from ticketops.services.dlq.detail import Detail, Showing
 
 _MOST_SHOWN: Final = 65_536
 """Bytes of a payload that people are shown; `--raw` and the other formats have all."""
@@ -53,7 +53,7 @@ def show(
         _write_raw(detail.letter)
         return ExitCode.DONE
     inv.out.report("dead_letter_detail", _record(detail), list(_sections(detail)))
-    _tell(inv, detail)
+    _tell(inv, showing, detail)
     return ExitCode.DONE
 
 
@@ -83,6 +83,7 @@ def _record(detail: "Detail") -> dict[str, object]:
         "digest": letter.digest,
         "archived": _archived(detail.archived),
         "hold": detail.hold,
+        "source": _source(detail.source),
         "history": [_entry(entry) for entry in detail.history],
         "edits": [_edit(edit) for edit in detail.edits],
         "history_problem": str(detail.memory_error) if detail.memory_error else None,
@@ -96,6 +97,8 @@ def _sections(detail: "Detail") -> Iterator[Section]:
         told["held"] = f"by {detail.hold.actor}: {detail.hold.note}"
     if detail.archived:
         told["discarded"] = f"by {detail.archived.actor}: {detail.archived.reason}"
+    if detail.source:
+        told["source"] = _source_words(detail.source)
     rows = [{"field": name, "value": value} for name, value in told.items() if value not in {None, ""}]
     yield Section("dead letter", (Column("field", keep=True), Column("value", keep=True)), rows)
     yield Section("payload", text=_payload_text(letter))
@@ -108,6 +111,29 @@ def _sections(detail: "Detail") -> Iterator[Section]:
         yield Section("edits", _EDITS, [_edit(edit) for edit in detail.edits])
     if detail.history:
         yield Section("history", _HISTORY, [_entry(entry) for entry in detail.history])
+
+
+def _source(source: "SourceRecord | None") -> dict[str, object] | None:
+    if source is None:
+        return None
+    return {
+        "position": source.position or None,
+        "found": source.found,
+        "differs": source.differs,
+        "note": source.note,
+        "payload": _text(source.payload),
+        "payload_base64": _base64(source.payload),
+    }
+
+
+def _source_words(source: "SourceRecord") -> str:
+    if not source.found:
+        return f"{source.position} {source.note}".strip()
+    if not source.differs:
+        return f"{source.position} is still there, and the same"
+    return (
+        f"{source.position} is still there and differs in {', '.join(source.differs)}; requeue --from-source sends it"
+    )
 
 
 def _payload_text(letter: "DeadLetter") -> str:
@@ -207,7 +233,8 @@ def _edit(edit: "Edit") -> dict[str, object]:
     }
 
 
-def _tell(inv: Invocation, detail: "Detail") -> None:
+def _tell(inv: Invocation, showing: "Showing", detail: "Detail") -> None:
+    tell(inv, showing.trouble)
     if detail.archived:
         inv.out.note(f"it was discarded and is in the archive: ticketops dlq restore {detail.letter.id}")
     if detail.memory_error:

@@ -5,11 +5,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from ticketops.domain.dead_letter_selector import DeadLetterSelector
-from ticketops.domain.deadletters import DeadLetter
+from ticketops.domain.deadletters import DeadLetter, SourceRecord
 from ticketops.domain.operations import Archived, AuditEntry, Edit, Hold
 from ticketops.errors import BackendError, BackendUnavailable, DeniedError, NotFoundError, TicketOpsError
+from ticketops.ports.deadletters import SourceAware
 from ticketops.ports.operations import Annotations, OperationStore
-from ticketops.services.dlq.finding import Opener, Search, Trouble
+from ticketops.services.dlq.finding import Opener, Search, Trouble, troubled
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class Detail:
     """All that was done to it and to its earlier deaths, oldest first."""
     hold: Hold | None = None
     edits: tuple[Edit, ...] = ()
+    source: SourceRecord | None = None
+    """What it was before it died; None where its place keeps no source, or could not be asked."""
     memory_error: TicketOpsError | None = None
     """Why history, hold and edits are not known; None where they are."""
 
@@ -54,7 +57,14 @@ class Showing:
         letter = next(search.letters(), None)
         if letter is None:
             return self._archived(letter_id)
-        return self._remembered(Detail(letter=letter))
+        return self._remembered(self._with_source(Detail(letter=letter)))
+
+    def _with_source(self, detail: Detail) -> Detail:
+        letter = detail.letter
+        with troubled(letter.queue, self.trouble.queues), closing(self._opener(letter.queue)) as queue:
+            if isinstance(queue, SourceAware):
+                detail.source = queue.source(letter)
+        return detail
 
     def _archived(self, letter_id: str) -> Detail:
         """What a discarded item was."""
