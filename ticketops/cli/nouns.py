@@ -31,7 +31,7 @@ NOUNS: Final = (
     Noun("ops", "ticketops.cli.ops", "Operations on dead letters: list, show, cancel, resume."),
     Noun("lag", "ticketops.cli.lag", "Which consumers fall behind, how far, and what that means."),
     Noun("db", "ticketops.cli.db", "Bring the database's schema up to date, and say what is missing."),
-    Noun("worker", "ticketops.cli.worker", "Handle events: payments, and pause, resume, status."),
+    Noun("worker", "ticketops.cli.worker", "Handle events: payments, emails; pause, resume, status."),
     Noun("config", "ticketops.cli.config", "Show where every setting comes from, check it, write a file."),
     Noun("dev", "ticketops.cli.dev", "PostgreSQL, Valkey and Kafka on this machine, for developers."),
     Noun("demo", "ticketops.cli.demo", "See the relay work on real engines, in a minute."),

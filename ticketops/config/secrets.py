@@ -16,6 +16,7 @@ RIVALS: Final = (
     ("redis.url", "redis.url_file"),
     ("kafka.password", "kafka.password_file"),
     ("redis.sentinel_password", "redis.sentinel_password_file"),
+    ("worker.emails.url", "worker.emails.url_file"),
 )
 """Two ways to give one value: a stronger layer's one replaces a weaker layer's other; one layer may have one."""
 _COMPLETED: Final = (("postgres.url", "postgres.password_file"), ("redis.url", "redis.password_file"))

@@ -99,6 +99,8 @@ class EmailsOptions:
     """Topic = seconds to wait in it, in the order in which a record whose attempts are used up passes them."""
     url: str = field(default="", repr=False)
     """The email worker's database, with TicketOps' own tables; empty: postgres.url. Secret."""
+    url_file: str = ""
+    """A file that holds the URL, read instead of `url`."""
     schema: str = ""
     """The schema of its tables; empty: postgres.schema."""
     table: str = "email_jobs"

@@ -1,6 +1,6 @@
 """What a consumer needs: records, a place for dead letters, a memory of what was in hand, and a handler."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from ticketops.domain.consuming import Comparison, Death, Due, Outcome, Partition, Position, Record
@@ -53,6 +53,16 @@ class RecordSource(Protocol):
 
     def close(self) -> None:
         """Leave the group; `revoked` is called for what was ours. Idempotent."""
+
+
+class RecordRange(Protocol):
+    """Records that are there now, read without joining a group and without any trace."""
+
+    def read(self) -> Iterator[Record]:
+        """From where the group is, or from where the range was told to start, to where each partition ends now."""
+
+    def close(self) -> None:
+        """Give up the connection; idempotent."""
 
 
 class DeadLetterSink(Protocol):

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -12,8 +12,8 @@ from ticketops.errors import ConfigError
 if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.domain.start_at import StartAt
-    from ticketops.ports.consumers import DeadLetterSink, Pauses, RecordHandler, RecordSource
-    from ticketops.ports.services import SeatRelease
+    from ticketops.ports.consumers import DeadLetterSink, Pauses, RecordHandler, RecordRange, RecordSource
+    from ticketops.ports.services import Recipients, SeatRelease
     from ticketops.services.circuits import SharedBreaker
     from ticketops.services.consumers.daemon import ConsumerDaemon, ConsumerParts, Job
     from ticketops.services.consumers.metrics import WorkerMetrics
@@ -46,6 +46,36 @@ def open_worker(config: "Config", choice: Choice, metrics: "WorkerMetrics") -> "
     return ConsumerDaemon(_parts(config, job, choice), job, config.worker, metrics, drain=choice.drain)
 
 
+def open_shadow(config: "Config", choice: Choice, metrics: "WorkerMetrics") -> "ConsumerDaemon":
+    """A worker that reads with a group of its own, compares, and writes nothing."""
+    from ticketops.services.consumers.daemon import ConsumerDaemon, ConsumerParts  # noqa: PLC0415
+    from ticketops.services.consumers.shadow import NoJournal, NoSink, Shadow, ShadowHandler  # noqa: PLC0415
+
+    job = replace(job_of(config, choice.worker, suffix="-shadow"), retry_topics={})
+    make = handlers(config, choice.worker)
+    shadow = Shadow(config.worker.shadow_delay, metrics)
+    parts = ConsumerParts(
+        source=lambda: open_source(config, job, start=choice.start),
+        handler=lambda: ShadowHandler(make(), shadow),
+        sink=lambda _: NoSink(),
+        journal=NoJournal,
+        pauses=lambda: open_pauses(config, job.group),
+    )
+    return ConsumerDaemon(parts, job, config.worker, metrics, drain=choice.drain)
+
+
+def open_dry_run(config: "Config", choice: Choice, *, timeout: float) -> "tuple[RecordRange, RecordHandler]":
+    """What a worker would read next, without joining its group, and what decides on it; `timeout` in seconds."""
+    from ticketops.backends.kafka.record_range import KafkaRecordRange  # noqa: PLC0415 - loads the driver
+
+    job = job_of(config, choice.worker)
+    handler = handlers(config, choice.worker)()
+    found = KafkaRecordRange(
+        config.kafka, job.all_topics, job.group, client_id=_client(job), start=choice.start, timeout=timeout
+    )
+    return found, handler
+
+
 def _parts(config: "Config", job: "Job", choice: Choice) -> "ConsumerParts":
     from ticketops.backends.postgres.consumer_journal import PostgresAttemptJournal  # noqa: PLC0415 - loads the driver
     from ticketops.services.consumers.daemon import ConsumerParts  # noqa: PLC0415
@@ -53,7 +83,7 @@ def _parts(config: "Config", job: "Job", choice: Choice) -> "ConsumerParts":
     application = f"ticketops {job.name}"
     return ConsumerParts(
         source=lambda: open_source(config, job, start=choice.start),
-        handler=handlers(config),
+        handler=handlers(config, choice.worker),
         sink=lambda name: open_sink(config, job, name),
         journal=lambda: PostgresAttemptJournal(
             config.postgres, job.group, uuid4(), application=f"{application} journal"
@@ -97,9 +127,9 @@ def open_pauses(config: "Config", group: str) -> "Pauses":
     return PostgresPauses(config.postgres, group, application="ticketops worker pauses")
 
 
-def handlers(config: "Config") -> "Callable[[], RecordHandler]":
+def handlers(config: "Config", worker: str) -> "Callable[[], RecordHandler]":
     """Makes the handlers of a worker, one for each thread; what they share is made here, once."""
-    return _payments(config)
+    return _payments(config) if worker == "payments" else _emails(config)
 
 
 def _payments(config: "Config") -> "Callable[[], RecordHandler]":
@@ -127,6 +157,65 @@ def _seats(config: "Config") -> "SeatRelease":
         raise ConfigError("worker.payments.release_url is empty", hint='name it, or set release = "event"')
     guard = _breaker(config, "the seat service")
     return HttpSeatRelease(options.release_url, options.release_headers, options.release_timeout, guard)
+
+
+def _emails(config: "Config") -> "Callable[[], RecordHandler]":
+    from ticketops.backends.postgres.email_jobs import PostgresEmailJobs  # noqa: PLC0415 - loads the driver
+    from ticketops.backends.redis.emails import RedisEmailQueue  # noqa: PLC0415 - loads the driver
+    from ticketops.domain.emails import Template  # noqa: PLC0415
+    from ticketops.services.consumers.emails import EmailsHandler, EmailsSetup  # noqa: PLC0415
+
+    options = config.worker.emails
+    setup = EmailsSetup(
+        consumer=options.group,
+        templates={
+            "CONFIRMED": Template(options.confirmed.template, options.confirmed.variables),
+            "CANCELLED": Template(options.cancelled.template, options.cancelled.variables),
+            "FAILED": Template(options.failed.template, options.failed.variables),
+        },
+        max_bytes=config.worker.max_bytes,
+        inbox_days=config.state.inbox_days,
+        priority=options.priority,
+        max_retries=options.max_retries,
+    )
+    place = replace(
+        config.postgres, url=options.url or config.postgres.url, schema=options.schema or config.postgres.schema
+    )
+    recipients = _recipients(config)
+    return lambda: EmailsHandler(
+        PostgresEmailJobs(place, options.table, application="ticketops worker emails"),
+        RedisEmailQueue(config.redis, options.list),
+        recipients(),
+        setup,
+    )
+
+
+def _recipients(config: "Config") -> "Callable[[], Recipients]":
+    options = config.worker.emails
+    if options.recipients == "sql":
+        from ticketops.backends.postgres.recipients import SqlRecipients  # noqa: PLC0415 - loads the driver
+
+        if not options.recipients_query:
+            raise ConfigError(
+                "worker.emails.recipients_query is empty",
+                why="nothing says whom to write to",
+                hint='write SELECT email FROM … WHERE user_id = %(user_id)s, or set recipients = "http"',
+            )
+        return lambda: SqlRecipients(
+            config.postgres, options.recipients_query, application="ticketops worker emails recipients"
+        )
+    from ticketops.backends.http.recipients import HttpRecipients  # noqa: PLC0415 - loads the driver
+
+    if not options.recipients_url:
+        raise ConfigError("worker.emails.recipients_url is empty", hint="name it; {user_id} in it is filled in")
+    guard = _breaker(config, "the service that knows addresses")
+    return lambda: HttpRecipients(
+        options.recipients_url,
+        options.recipients_field,
+        options.recipients_headers,
+        options.recipients_timeout,
+        guard,
+    )
 
 
 def _breaker(config: "Config", service: str) -> "SharedBreaker":

@@ -6,6 +6,7 @@ from ticketops.cli.worker import pauses, running
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(running.payments)
+app.command()(running.emails)
 app.command()(pauses.pause)
 app.command()(pauses.resume)
 app.command()(pauses.status)
