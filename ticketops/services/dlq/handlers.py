@@ -63,7 +63,7 @@ def _plain(desk: Desk, operation: Operation, clerk: Clerk, pick: Pick | None) ->
         case Verb.PURGE if settings.get("archive"):
             return PurgeArchive(annotations, desk.store.now())
         case Verb.CLEANUP | Verb.PURGE:
-            return Remove(operation)
+            return Remove(operation, past)
         case Verb.RESTORE:
             return Restore(operation, annotations, past)
         case Verb.HOLD:

@@ -53,10 +53,18 @@ class Remove:
     """Out of the queue, for good."""
 
     operation: Operation
+    past: Past
 
-    def apply(self, queue: DeadLetterQueue, items: Sequence[OperationItem], *, again: bool) -> list[Result]:  # noqa: ARG002 - of no matter here
+    def apply(self, queue: DeadLetterQueue, items: Sequence[OperationItem], *, again: bool) -> list[Result]:
         """See Handler."""
-        return queue.remove(self.operation.id, marks(items))
+        returned = {
+            one.item.id for one in items if again and self.past.since(self.operation.created_at, one.item, PUT_BACK)
+        }
+        chosen = [one for one in items if one.item.id not in returned]
+        removed = {result.id: result for result in queue.remove(self.operation.id, marks(chosen))} if chosen else {}
+        return [
+            removed.get(one.item.id) or Result(one.item.id, Outcome.DONE, "and brought back since") for one in items
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,7 @@ class Discard:
         if one.item.digest not in {"", letter.digest}:
             return Result(one.item.id, Outcome.CHANGED)
         if again and self.past.since(self.operation.created_at, letter, PUT_BACK):
-            return Result(one.item.id, Outcome.DONE, "and restored since")
+            return Result(one.item.id, Outcome.DONE, "and brought back since")
         return None
 
     def _archived_before(
