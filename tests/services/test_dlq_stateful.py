@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from support.changes import World
+from support.changes import Crash, World
 from ticketops.domain.deadletters import DeadLetter, Outcome
 from ticketops.domain.operations import ENDED, Operation, OperationItem, Verb
 from ticketops.errors import RefusedError
@@ -18,51 +18,22 @@ from ticketops.services.dlq.runner import Progress, Surroundings
 LEASE = 11
 
 
-class Crash(BaseException):
-    """The process is gone."""
+OF_THE_QUEUE = [Verb.REQUEUE, Verb.DISCARD, Verb.DISCARD, Verb.HOLD, Verb.RELEASE, Verb.EDIT, Verb.PURGE]
+CHOSEN = st.just(-1) | st.integers(1, 255)
+"""A bit for each item."""
+CRASH = st.none() | st.integers(0, 32) | st.integers(8, 24)
+"""Calls until the process dies; each counts twice, before and after."""
 
 
-class Fuse:
-    """Counts calls of ports, and ends the process at one of them."""
-
-    def __init__(self) -> None:
-        self.left: int | None = None
-
-    def burn(self) -> None:
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                raise Crash
-
-
-class Fragile:
-    """A port behind which the process can die before each call, and after it."""
-
-    def __init__(self, port: Any, fuse: Fuse) -> None:
-        self._port, self._fuse = port, fuse
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._port, name)
-        if not callable(found):
-            return found
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._fuse.burn()
-            answer = found(*args, **kwargs)
-            self._fuse.burn()
-            return answer
-
-        return call
+def picked(letters: list[DeadLetter], bits: int) -> list[DeadLetter]:
+    return [letter for number, letter in enumerate(letters) if bits >> number & 1]
 
 
 class Incident(RuleBasedStateMachine):
-    @initialize(batch=st.integers(1, 4), number=st.integers(1, 8))
+    @initialize(batch=st.integers(1, 4), number=st.integers(1, 5))
     def begin(self, batch: int, number: int) -> None:
         self.world = World(batch=batch)
-        self.fuse = Fuse()
-        self.world.queue = Fragile(self.world.queue, self.fuse)  # type: ignore[assignment]
-        self.world.store = Fragile(self.world.store, self.fuse)  # type: ignore[assignment]
-        self.world.annotations = Fragile(self.world.annotations, self.fuse)  # type: ignore[assignment]
+        self.fuse = self.world.light()
         self.number = 0
         self.kept: dict[str, DeadLetter] = {}
         self.may_be_purged: set[str] = set()
@@ -86,31 +57,26 @@ class Incident(RuleBasedStateMachine):
             self.kept[new.id] = self.world.place.letters[new.id]
             return
 
-    @rule(
-        verb=st.sampled_from(
-            [Verb.REQUEUE, Verb.REQUEUE, Verb.DISCARD, Verb.HOLD, Verb.RELEASE, Verb.EDIT, Verb.PURGE]
-        ),
-        chosen=st.sets(st.integers(1, 12)),
-    )
-    def change_the_queue(self, verb: Verb, chosen: set[int]) -> None:
-        letters = [letter for letter in self.world.letters() if int(letter.id.removeprefix("dead-")) in chosen]
+    @rule(verb=st.sampled_from(OF_THE_QUEUE), chosen=CHOSEN, crash=CRASH)
+    def change_the_queue(self, verb: Verb, chosen: int, crash: int | None) -> None:
+        letters = picked(self.world.letters(), chosen)
         if verb is Verb.PURGE:
             self.may_be_purged |= {letter.id for letter in letters}
         more: dict[str, object] = {"edit": {"set": ["edited=true"]}} if verb is Verb.EDIT else {}
-        self.store(verb, letters, **more)
+        self.until(crash, self.store(verb, letters, **more))
 
-    @rule(verb=st.sampled_from([Verb.RESTORE, Verb.RESTORE, Verb.PURGE]), chosen=st.sets(st.integers(1, 12)))
-    def change_the_archive(self, verb: Verb, chosen: set[int]) -> None:
-        letters = [
-            letter
-            for _, letter in self.world.annotations.archived("bookings")
-            if int(letter.id.removeprefix("dead-")) in chosen
-        ]
+    @precondition(lambda self: self.archive())
+    @rule(verb=st.sampled_from([Verb.RESTORE, Verb.RESTORE, Verb.RESTORE, Verb.PURGE]), chosen=CHOSEN, crash=CRASH)
+    def change_the_archive(self, verb: Verb, chosen: int, crash: int | None) -> None:
+        letters = picked(self.archive(), chosen)
         if verb is Verb.RESTORE:
-            self.store(verb, letters)
+            self.until(crash, self.store(verb, letters))
         else:
             self.may_be_purged |= {letter.id for letter in letters}
-            self.store(verb, letters, archive=True, past_holds=True)
+            self.until(crash, self.store(verb, letters, archive=True, past_holds=True))
+
+    def archive(self) -> list[DeadLetter]:
+        return [letter for _, letter in self.world.annotations.archived("bookings")]
 
     @rule()
     def bring_back_what_was_purged(self) -> None:
@@ -134,7 +100,7 @@ class Incident(RuleBasedStateMachine):
     @precondition(lambda self: self.open)
     @rule(
         which=st.integers(0, 20),
-        crash=st.none() | st.integers(0, 30),
+        crash=CRASH,
         meets=st.none() | st.tuples(st.integers(0, 20), st.integers(1, 4)),
     )
     def work(self, which: int, crash: int | None, meets: tuple[int, int] | None) -> None:
@@ -150,11 +116,13 @@ class Incident(RuleBasedStateMachine):
                 self.attempt(other)
                 self.fuse.left = before
 
+        self.until(crash, operation, meet)
+
+    def until(self, crash: int | None, operation: Operation, observe: Any = lambda _: None) -> None:
         self.fuse.left = crash
         try:
-            self.attempt(operation, meet)
+            self.attempt(operation, observe)
         except Crash:
-            self.fuse.left = None
             self.world.clock.go(LEASE)
         finally:
             self.fuse.left = None
@@ -233,5 +201,5 @@ class Incident(RuleBasedStateMachine):
 
 TestIncident = Incident.TestCase
 TestIncident.settings = settings(
-    max_examples=150, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -52,6 +52,43 @@ class Clock:
         self.seconds += seconds
 
 
+class Crash(BaseException):
+    """The process is gone."""
+
+
+class Fuse:
+    """Counts calls of ports, and ends the process at one of them."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+
+    def burn(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise Crash
+
+
+class Fragile:
+    """A port behind which the process can die before each call, and after it."""
+
+    def __init__(self, port: Any, fuse: Fuse) -> None:
+        self._port, self._fuse = port, fuse
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._port, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._fuse.burn()
+            answer = found(*args, **kwargs)
+            self._fuse.burn()
+            return answer
+
+        return call
+
+
 @dataclass
 class World:
     """Everything that a change meets."""
@@ -65,6 +102,14 @@ class World:
         self.store = MemoryOperationStore(self.clock.now)
         self.annotations = MemoryAnnotations(self.clock.now)
         self.queue: DeadLetterQueue = MemoryDeadLetterQueue(self.place, name="bookings", batch=self.batch)
+
+    def light(self) -> Fuse:
+        """Make every port fragile; the fuse that ends the process."""
+        fuse = Fuse()
+        self.queue, self.store, self.annotations = (  # type: ignore[assignment]
+            Fragile(port, fuse) for port in (self.queue, self.store, self.annotations)
+        )
+        return fuse
 
     @property
     def queues(self) -> dict[str, DeadLetterQueue]:
