@@ -185,11 +185,15 @@ class RedisBox:
     def payload(self, key: str) -> bytes:
         return encode_item(self.worker.item(key, seat_count=7))
 
-    def close(self) -> None:
+    def leave(self) -> None:
+        """Give up connections; the keys stay."""
         for queue in self._opened:
             queue.close()
-        self.worker.clean()
         self._redis.close()
+
+    def close(self) -> None:
+        self.worker.clean()
+        self.leave()
 
 
 class SplitBox(RedisBox):

@@ -55,9 +55,7 @@ def own_valkey(make_valkey: MakeValkey) -> ValkeyServer:
 def replica_of(make: MakeValkey, master: ValkeyServer, **settings: str) -> ValkeyServer:
     """A replica that has caught up."""
     password = password_of(master)
-    replica = make(
-        {"replicaof": f"127.0.0.1 {master.port}", "masterauth": password, "requirepass": password, **settings}
-    )
+    replica = make({"replicaof": f"127.0.0.1 {master.port}", "masterauth": password, **settings}, password)
     with Redis(port=replica.port, password=password) as client:
         eventually(lambda: client.info("replication")["master_link_status"] == "up", 20)
     return replica
@@ -67,13 +65,14 @@ def replica_of(make: MakeValkey, master: ValkeyServer, **settings: str) -> Valke
 def redis_cluster() -> Iterator[RedisOptions]:
     """Three masters that share the slots."""
     with ExitStack() as stack:
+        buses = [str(free_port()) for _ in range(3)]
         settings = {"cluster-enabled": "yes", "cluster-node-timeout": "5000"}
-        nodes = [stack.enter_context(_server(settings, "cluster-secret")) for _ in range(3)]
+        nodes = [stack.enter_context(_server({**settings, "cluster-port": bus}, "cluster-secret")) for bus in buses]
         clients = [stack.enter_context(Redis(port=node.port, password="cluster-secret")) for node in nodes]  # noqa: S106 - a test's own
         for number, client in enumerate(clients):
             first, last = SLOTS * number // 3, SLOTS * (number + 1) // 3 - 1
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[number].port)
+            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[number].port, buses[number])
         for client in clients:
             eventually(lambda client=client: _is_whole(client), 30)  # type: ignore[misc]
         yield RedisOptions(url=f"redis://:cluster-secret@127.0.0.1:{nodes[0].port}", cluster=True)

@@ -22,7 +22,6 @@ from ticketops.options import RedisOptions
 
 Client = Redis | RedisCluster
 _SENTINEL_PORT: Final = 26379
-_CLIENT_NAME: Final = "ticketops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,6 @@ def _settings(options: RedisOptions) -> dict[str, Any]:
         "socket_timeout": options.answer_timeout,
         "socket_keepalive": True,
         "health_check_interval": options.health_check_interval,
-        "client_name": _CLIENT_NAME,
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
     }
