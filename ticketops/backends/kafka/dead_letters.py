@@ -1,6 +1,7 @@
 """The port DeadLetterQueue for a dead-letter topic, with a ledger that says where its records stand."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -22,6 +23,7 @@ from ticketops.backends.kafka.dead_letters_requeue import Requeue, Tools
 from ticketops.backends.kafka.dead_letters_scan import MergedRows
 from ticketops.backends.kafka.dead_letters_sender import Outgoing, Sender
 from ticketops.backends.kafka.dead_letters_source import compare_source
+from ticketops.backends.kafka.dead_letters_stream import RecordStream
 from ticketops.domain.deadletters import (
     DeadLetter,
     Fault,
@@ -42,7 +44,7 @@ from ticketops.ports.ledger import Ledger
 _BATCH = 500
 _COUNT_SECONDS = 0.5
 """How long a count reads on, before it goes by offsets."""
-_PAGE_ROWS, _PAGE_BYTES, _FIRST_ROWS = 2_000, 8 << 20, 100
+_PAGE_ROWS, _PAGE_BYTES = 1_000, 8 << 20
 _KEPT = timedelta(days=30)
 """How long the ledger remembers settled records that retention took."""
 
@@ -73,9 +75,9 @@ class KafkaDeadLetters:
         self._make_ledger = ledger
         self._timeout = timeout
         self._cluster = Cluster(options, "ticketops-dead-letters", timeout=min(timeout, 10.0))
-        self._bodies = RecordReader(options, "ticketops-dead-letters", quiet=timeout)
+        self._bodies = self._reader()
         self._seeker = RecordReader(options, "ticketops-dead-letters", committed=False, quiet=timeout)
-        self._feeder = RecordReader(options, "ticketops-dead-letters", quiet=timeout)
+        self._feeder = self._reader()
         self._sender = Sender(options, "ticketops-dead-letters", timeout=timeout)
 
     @property
@@ -133,37 +135,42 @@ class KafkaDeadLetters:
     def scan(self, narrowing: Narrowing) -> Iterator[DeadLetter]:
         """See DeadLetterQueue; MergedRows says what order is kept."""
         topic = self._look()
-        reader = RecordReader(self._options, "ticketops-dead-letters", quiet=self._timeout)
-        try:
+        with closing(self._reader()) as reader:
             indexer = Indexer(self._log, self._ledger, reader)
             indexer.start(topic.bounds)
             partitions = sorted({*topic.bounds, *self._ledger.positions(self._log)})
             rows = MergedRows(self._ledger, self._log, indexer, partitions).rows(narrowing)
-            if narrowing.bodies:
-                for page in _pages(rows):
-                    yield from self._letters(page, there=topic.info is not None)
-            else:
-                for row in rows:
-                    yield self._brief(row, topic)
-        finally:
-            reader.close()
+            yield from self._with_bodies(rows, topic) if narrowing.bodies else (self._brief(row, topic) for row in rows)
+
+    def _with_bodies(self, rows: Iterator[Row], topic: _Topic) -> Iterator[DeadLetter]:
+        with closing(self._reader()) as reader:
+            stream = RecordStream(reader, self._topic)
+            for row in rows:
+                there = self._is_there(row, topic)
+                record = stream.get(row.place) if there else None
+                yield letter_of(row, _same(row, record), queue=self._name, topic=self._topic)
+
+    def _reader(self) -> RecordReader:
+        return RecordReader(self._options, "ticketops-dead-letters", quiet=self._timeout)
+
+    def _is_there(self, row: Row, topic: _Topic) -> bool:
+        """False where the record is gone for certain."""
+        bound = topic.bounds.get(row.place.partition)
+        return bound is not None and row.place.offset >= bound.start
 
     def _brief(self, row: Row, topic: _Topic) -> DeadLetter:
-        bound = topic.bounds.get(row.place.partition)
-        gone = bound is None or row.place.offset < bound.start
-        problem = "the record is gone: retention or a deletion took it" if gone else ""
+        problem = "" if self._is_there(row, topic) else "the record is gone: retention or a deletion took it"
         return brief_letter(row, queue=self._name, topic=self._topic, problem=problem)
 
-    def _letters(self, rows: Sequence[Row], *, there: bool = True) -> Iterator[DeadLetter]:
-        records = self._records(rows) if there else {}
+    def _letters(self, rows: Sequence[Row]) -> Iterator[DeadLetter]:
+        records = self._records(rows)
         for row in rows:
             yield letter_of(row, records.get(row.place), queue=self._name, topic=self._topic)
 
     def _records(self, rows: Sequence[Row]) -> dict[Place, Record]:
-        """The records of rows; one that is another than was indexed is not the record any more."""
-        digests = {row.place: row.entry.digest for row in rows}
-        found = self._bodies.at(self._topic, digests)
-        return {place: record for place, record in found.items() if digest_of(record) == digests[place]}
+        """The records of rows that are still there."""
+        found = self._bodies.at(self._topic, [row.place for row in rows])
+        return {row.place: record for row in rows if (record := _same(row, found.get(row.place))) is not None}
 
     def get(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
         """See DeadLetterQueue."""
@@ -351,14 +358,19 @@ class KafkaDeadLetters:
         return Place(position.partition, position.offset)
 
 
+def _same(row: Row, record: Record | None) -> Record | None:
+    """The record, unless it is another one than was indexed: its topic was made anew."""
+    return record if record is not None and digest_of(record) == row.entry.digest else None
+
+
 def _pages(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    """Rows by pages that are bounded in number and bytes; the first one is short."""
+    """Rows by pages that are bounded in number and bytes."""
     page: list[Row] = []
-    size, most = 0, _FIRST_ROWS
+    size = 0
     for row in rows:
-        if page and (len(page) >= most or size + row.entry.size > _PAGE_BYTES):
+        if page and (len(page) >= _PAGE_ROWS or size + row.entry.size > _PAGE_BYTES):
             yield page
-            page, size, most = [], 0, _PAGE_ROWS
+            page, size = [], 0
         page.append(row)
         size += row.entry.size
     if page:

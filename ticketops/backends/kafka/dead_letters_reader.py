@@ -17,10 +17,11 @@ _LOG = logging.getLogger("ticketops.kafka")
 _QUIET_SECONDS = 15.0
 """With nothing from any broker for so long they are unreachable."""
 _POLL = 0.2
-_SEEK_COSTS = 1_000
+SEEK_COSTS = 1_000
 """Records that are read in the time of a seek."""
-_BATCH = 2_000
-_FETCH_BYTES = 1 << 20
+_BATCH = 1_000
+_FETCH_BYTES = 64 << 10
+"""Of a partition, compressed: more would keep the others waiting, and be thrown away at the next seek."""
 _QUEUED_KILOBYTES = 8 << 10
 _MOST_BYTES = 1 << 30
 
@@ -78,6 +79,28 @@ class RecordReader:
         self._topic, self.no_topic = topic, False
         with translated():
             self._ready().assign([TopicPartition(topic, number, start) for number, start in starts.items()])
+
+    def join(self, topic: str, partition: int, offset: int) -> None:
+        """Read one partition more, from there on."""
+        if topic != self._topic:
+            self._topic, self.no_topic = topic, False
+        with translated():
+            self._ready().incremental_assign([TopicPartition(topic, partition, offset)])
+
+    def leave(self, topic: str, partition: int) -> None:
+        """Read one partition less."""
+        with translated():
+            self._ready().incremental_unassign([TopicPartition(topic, partition)])
+
+    def pause(self, topic: str, partition: int) -> None:
+        """Get nothing of a partition until `resume`."""
+        with translated():
+            self._ready().pause([TopicPartition(topic, partition)])
+
+    def resume(self, topic: str, partition: int) -> None:
+        """Go on where the partition was paused."""
+        with translated():
+            self._ready().resume([TopicPartition(topic, partition)])
 
     def next(self, timeout: float) -> Sequence[Message]:
         """What has come: records, and ends of partitions. Nothing where nothing came within `timeout` seconds."""
@@ -186,7 +209,7 @@ def _segments(places: Iterable[Place]) -> list[dict[int, tuple[int, int]]]:
     spans: dict[int, list[tuple[int, int]]] = {}
     for place in sorted(places):
         own = spans.setdefault(place.partition, [])
-        if own and place.offset - own[-1][1] < _SEEK_COSTS:
+        if own and place.offset - own[-1][1] < SEEK_COSTS:
             own[-1] = (own[-1][0], place.offset + 1)
         else:
             own.append((place.offset, place.offset + 1))
