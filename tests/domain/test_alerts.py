@@ -155,3 +155,18 @@ def test_every_resolution_follows_a_firing(steps: list[tuple[int, bool | None]])
     for notice in notices:
         assert open_ == (notice is not Notice.FIRED)
         open_ = notice is not Notice.RESOLVED
+
+
+def test_a_silence_keeps_an_alert_back_and_no_more() -> None:
+    def look(alert: Alert | None, at: float, holds: bool, *, silenced: bool) -> Next:
+        moment = START + timedelta(seconds=at)
+        spans = {"hold": timedelta(0), "repeat": timedelta(0)}
+        return step(alert, holds, moment, rule="r", subject="s", message="m", silenced=silenced, **spans)
+
+    first = look(None, 0, holds=True, silenced=True)
+    assert first.alert is not None
+    assert (first.alert.phase, first.notice) == (Phase.FIRING, None)
+    after = look(first.alert, 60, holds=True, silenced=False)
+    assert after.notice is Notice.FIRED
+    assert look(first.alert, 60, holds=False, silenced=False).notice is None, "nobody was told that it fired"
+    assert look(after.alert, 90, holds=False, silenced=False).notice is Notice.RESOLVED

@@ -25,6 +25,7 @@ class Noun:
 NOUNS: Final = (
     Noun("status", "ticketops.cli.status", "What is wrong, worst first, and what to run next."),
     Noun("relay", "ticketops.cli.relay", "Publish outbox events to Kafka: run, status, pause, resume."),
+    Noun("alerts", "ticketops.cli.alerts", "Rules over what `status` knows: check, list, run, test, silence."),
     Noun("metrics", "ticketops.cli.metrics", "An exporter for Prometheus of everything that `status` knows."),
     Noun("outbox", "ticketops.cli.outbox", "Look at outbox events, retry, skip, replay and clean up."),
     Noun("dlq", "ticketops.cli.dlq", "Dead letters of every queue: find, group, show, export."),

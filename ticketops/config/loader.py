@@ -169,15 +169,18 @@ def _origins(gathered: Layer, values: Mapping[str, object]) -> dict[str, Origin]
 
 
 def _member(gathered: Layer, family: str, own: str) -> dict[str, object]:
-    """The values of one named section; none where it does not say what kind it is."""
+    """The values of one named section; none where it does not say what it must."""
     known = members.keys_of(family, own)
-    kind = _value(gathered, known[members.kind_of(family, own)])
-    if kind is MISSING:
-        gathered.problems += members.without_kind(gathered, family, own)
+    told = known.get(members.kind_of(family, own))
+    kind = _value(gathered, told) if told else None
+    wanted = list(names_of(family, own, kind)) if kind is not MISSING else [members.kind_of(family, own)]
+    values = {name: _value(gathered, known[name]) for name in wanted}
+    missing = [name for name, value in values.items() if value is MISSING]
+    if missing:
+        gathered.problems += members.without(gathered, known, missing)
         return {}
-    wanted = list(names_of(family, own, kind))
     gathered.problems += members.without_meaning(gathered, known, wanted, kind)
-    return {name: _value(gathered, known[name]) for name in wanted}
+    return values
 
 
 def _value(gathered: Layer, key: Key) -> object:

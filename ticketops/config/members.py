@@ -41,13 +41,14 @@ def kind_of(family: str, own: str) -> str:
     return f"{family}.{own}.{KIND}"
 
 
-def without_kind(gathered: Layer, family: str, own: str) -> Iterator[Problem]:
-    """The problem of a named section that does not say what it is; none where what it says is told already."""
-    section, known = f"{family}.{own}", keys_of(family, own)
-    if kind_of(family, own) in gathered.entries:
-        return
+def without(gathered: Layer, known: Mapping[str, Key], missing: Sequence[str]) -> Iterator[Problem]:
+    """The problems of a named section that leaves out what must be said; none where what it says is told already."""
+    section = missing[0].rpartition(".")[0]
     place = next((entry.origin.place for name, entry in gathered.entries.items() if name in known), f"[{section}]")
-    yield Problem(f"{place}: {section} has no {KIND}", why=f"expected {expected(known[kind_of(family, own)].type)}")
+    for name in missing:
+        if name not in gathered.entries:
+            key = name.rpartition(".")[2]
+            yield Problem(f"{place}: {section} has no {key}", why=f"expected {expected(known[name].type)}")
 
 
 def without_meaning(gathered: Layer, known: Mapping[str, Key], wanted: Collection[str], kind: object) -> list[Problem]:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from ticketops.domain.overview.check import Thresholds
 from ticketops.options import (
+    AlertsOptions,
     DlqOptions,
     HttpOptions,
     KafkaOptions,
@@ -48,6 +49,7 @@ class Config:
     lag: LagOptions = field(default_factory=LagOptions)
     status: Thresholds = field(default_factory=Thresholds)
     worker: WorkerOptions = field(default_factory=WorkerOptions)
+    alerts: AlertsOptions = field(default_factory=AlertsOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
     log: LogOptions = field(default_factory=LogOptions)
 
@@ -177,7 +179,7 @@ def _member(family: str, own: str, *, everything: bool) -> Iterator[Key]:
     """The keys of one named section: those of its kind, or all that any kind has."""
     kind = families()[family]
     default = value_of(Config(), family).get(own)  # type: ignore[attr-defined]
-    wanted = set() if everything else set(names_of(family, own, getattr(default, KIND)))
+    wanted = set() if everything else set(names_of(family, own, getattr(default, KIND, None)))
     hints = get_type_hints(kind, include_extras=True)
     for item in fields(kind):
         name = f"{family}.{own}.{item.name}"

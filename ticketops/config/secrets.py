@@ -72,6 +72,9 @@ def known_secrets(values: Mapping[str, object]) -> frozenset[str]:
     if isinstance(properties, Mapping):
         for name, value in properties.items():
             found |= spellings([str(value)]) if is_secret_name(name) else passwords_in(str(value))
+    targets = values["alerts.targets"]
+    if isinstance(targets, Mapping):
+        found |= spellings([target.url for target in targets.values() if target.url])
     return frozenset(found)
 
 

@@ -3,6 +3,7 @@
 The docstring under a field is what `config.example.toml` says of it; `repr=False` marks what is, or may hold, a secret.
 """
 
+from ticketops.options.alerts import AlertsOptions, RuleOptions, TargetOptions
 from ticketops.options.backends import KafkaOptions, PostgresOptions
 from ticketops.options.daemons import HttpOptions, LogOptions, RelayOptions
 from ticketops.options.dlq import DlqOptions, QueueOptions
@@ -13,6 +14,7 @@ from ticketops.options.redis import RedisOptions, RedisQueueOptions, RedisTlsOpt
 from ticketops.options.workers import EmailsOptions, PaymentsOptions, WorkerOptions
 
 __all__ = [
+    "AlertsOptions",
     "DlqOptions",
     "EmailsOptions",
     "HistoryColumns",
@@ -30,7 +32,9 @@ __all__ = [
     "RedisQueueOptions",
     "RedisTlsOptions",
     "RelayOptions",
+    "RuleOptions",
     "StateOptions",
     "SubjectColumns",
+    "TargetOptions",
     "WorkerOptions",
 ]

@@ -15,21 +15,21 @@ def open_operation_store(config: "Config") -> "OperationStore":
     """Operations and the audit log, for one thread."""
     from ticketops.backends.store.operations import SqlOperationStore  # noqa: PLC0415 - loads SQLAlchemy
 
-    return SqlOperationStore(_place(config))
+    return SqlOperationStore(open_place(config))
 
 
 def open_annotations(config: "Config") -> "Annotations":
     """Holds, the archive and edits, for one thread."""
     from ticketops.backends.store.annotations import SqlAnnotations  # noqa: PLC0415 - loads SQLAlchemy
 
-    return SqlAnnotations(_place(config))
+    return SqlAnnotations(open_place(config))
 
 
 def open_ledger(config: "Config") -> "Ledger":
     """What is known of the records of dead-letter topics, for one thread."""
     from ticketops.backends.store.ledger import StoredLedger  # noqa: PLC0415 - loads SQLAlchemy
 
-    return StoredLedger(_place(config))
+    return StoredLedger(open_place(config))
 
 
 def store_file(config: "Config") -> Path:
@@ -42,7 +42,8 @@ def store_file(config: "Config") -> Path:
     return platformdirs.user_state_path("ticketops", appauthor=False) / f"operations-{name}.sqlite3"
 
 
-def _place(config: "Config") -> "Place":
+def open_place(config: "Config") -> "Place":
+    """The database that holds what TicketOps itself remembers."""
     if config.dlq.store == "local":
         from ticketops.backends.store.sqlite import SqlitePlace  # noqa: PLC0415 - loads SQLAlchemy
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+from ticketops.backends.store.alert_tables import AlertTables, alert_tables
 from ticketops.backends.store.columns import AnyText, Json, Moment
 from ticketops.backends.store.ledger_tables import LedgerTables, ledger_tables
 
@@ -48,6 +49,7 @@ class Tables:
     edits: Table
     audit: Table
     ledger: LedgerTables
+    alerts: AlertTables
 
 
 def tables(schema: str | None) -> Tables:
@@ -63,6 +65,7 @@ def tables(schema: str | None) -> Tables:
         edits=_edits(metadata),
         audit=_audit(metadata),
         ledger=ledger_tables(metadata),
+        alerts=alert_tables(metadata),
     )
 
 

@@ -1,0 +1,261 @@
+"""`ticketops alerts`: rules over what `status` knows, evaluated and delivered; silences; tests of targets."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ticketops.cli.cells import Graded, Show
+from ticketops.cli.exits import ExitCode
+from ticketops.cli.frame import Invocation, invocation
+from ticketops.cli.output import Column, Section
+from ticketops.errors import NotFoundError, TicketOpsError
+
+if TYPE_CHECKING:
+    from ticketops.domain.alerts.lifecycle import Alert, Silence
+    from ticketops.ports.alerts import AlertStore
+    from ticketops.services.alerts.delivery import Delivery
+    from ticketops.services.alerts.desk import AlertDesk
+    from ticketops.services.alerts.evaluator import Evaluator, Judged
+    from ticketops.services.overview.status import Overview
+
+app = typer.Typer(no_args_is_help=True)
+
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
+_GRADES = {"critical": "bad", "warning": "warn", "info": "ok"}
+_HOLDING = (
+    Column("severity", show=Show.VERDICT),
+    Column("rule", keep=True),
+    Column("subject", keep=True),
+    Column("message"),
+    Column("when", wide=True),
+)
+_ALERTS = (
+    Column("phase", show=Show.VERDICT),
+    Column("rule", keep=True),
+    Column("subject", keep=True),
+    Column("since_seconds", title="SINCE", show=Show.AGE),
+    Column("message"),
+    Column("told_at", wide=True),
+    Column("seen_at", wide=True),
+)
+_SILENCES = (
+    Column("id", keep=True),
+    Column("rule"),
+    Column("subject"),
+    Column("left_seconds", title="LEFT", show=Show.AGE),
+    Column("by"),
+    Column("reason"),
+)
+
+
+@app.command()
+def check(ctx: typer.Context) -> int:
+    """Look once with every rule and list those that hold; tells nobody; ends with 8 where one holds."""
+    from ticketops.services.alerts.evaluator import Judge, rules_of  # noqa: PLC0415 - `--help` must not pay for it
+
+    inv = invocation(ctx)
+    judge = Judge(rules_of(inv.config.alerts))
+    with _overview(inv) as overview:
+        judged = list(judge.judge(overview.look().snapshot))
+    holding = [one for one in judged if one.holds]
+    inv.out.rows("alert_check", _HOLDING, [_holding(one) for one in holding], name="rule")
+    unknown = sorted({f"{one.fact.area} {one.fact.subject}".strip() for one in judged if one.holds is None})
+    if unknown:
+        inv.out.note(f"not known: {', '.join(unknown)}")
+    if holding:
+        return ExitCode.BREACHED
+    return ExitCode.UNREACHABLE if unknown else ExitCode.DONE
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> int:
+    """List alerts that are pending, fire, or were resolved within a day, and silences; ends with 8 where one fires."""
+    inv = invocation(ctx)
+    with _store(inv) as store:
+        now, alerts, silences, figures = store.now(), store.alerts(), store.silences(), store.figures()
+    alert_rows = [_alert(alert) | {"since_seconds": (now - alert.since).total_seconds()} for alert in alerts]
+    silence_rows = [_silence(one) | {"left_seconds": (one.until - now).total_seconds()} for one in silences]
+    inv.out.report(
+        "alerts",
+        {"alerts": alert_rows, "silences": silence_rows, **asdict(figures)},
+        [Section("alerts", _ALERTS, alert_rows), Section("silences", _SILENCES, silence_rows)],
+        name="firing",
+    )
+    if figures.undelivered:
+        inv.out.note(f"{figures.undelivered} messages could not be delivered: {figures.last_error}")
+    if figures.evaluated_seconds is None:
+        inv.out.note("nothing was evaluated yet; start `ticketops alerts run`")
+    return ExitCode.BREACHED if figures.firing else ExitCode.DONE
+
+
+@app.command("test")
+def try_targets(
+    ctx: typer.Context,
+    targets: Annotated[list[str] | None, typer.Argument(metavar="[TARGET]...", help="Else all of them.")] = None,
+) -> int:
+    """Send a test message to targets, at once and once."""
+    inv = invocation(ctx)
+    known = inv.config.alerts.targets
+    for name in targets or ():
+        if name not in known:
+            raise NotFoundError(f"there is no target {name}", hint=f"there are {', '.join(known) or 'none'}")
+    with _desk(inv) as desk:
+        rows = [{"target": name, "error": _tried(inv, desk, name)} for name in targets or known]
+    inv.out.rows("alert_test", ["target", "error"], rows, name="target")
+    if not rows:
+        inv.out.note("there is no target; [alerts.targets] names them")
+    failed = [row for row in rows if row["error"]]
+    return ExitCode.DONE if not failed else ExitCode.FAILED if len(failed) == len(rows) else ExitCode.PARTLY
+
+
+@app.command()
+def silence(
+    ctx: typer.Context,
+    rule: Annotated[str, typer.Argument(help="The rule's name, or * for all.")],
+    *,
+    span: Annotated[str, typer.Option("--for", metavar="SPAN", help="How long: 30m, 2h, 3d.")],
+    subject: Annotated[str, typer.Option("--subject", help="Only this subject, such as a queue or a group.")] = "*",
+    reason: Annotated[str, typer.Option("--reason-text", help="Why; shown with the silence.")] = "",
+    dry_run: _DryRun = False,
+    yes: _Yes = False,
+) -> None:
+    """Keep alerts back for a while; what fires still when the silence ends is told then."""
+    from ticketops.domain.selectors import parse_span  # noqa: PLC0415
+
+    inv = invocation(ctx)
+    length = parse_span(span)
+    with _desk(inv) as desk:
+        desk.check(rule)
+        inv.confirm([f"silence rule {rule}, subject {subject}, for {span}"], yes=yes, dry_run=dry_run)
+        made = desk.silence(rule, subject, length, reason)
+    inv.out.record("alert_silence", _silence(made))
+
+
+@app.command()
+def unsilence(
+    ctx: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="ID", help="As `alerts list` shows it.")],
+    *,
+    dry_run: _DryRun = False,
+    yes: _Yes = False,
+) -> None:
+    """End a silence now."""
+    inv = invocation(ctx)
+    with _desk(inv) as desk:
+        inv.confirm([f"end silence {number}"], yes=yes, dry_run=dry_run)
+        desk.unsilence(number)
+    inv.out.note(f"silence {number} has ended")
+
+
+@app.command()
+def run(ctx: typer.Context) -> int:
+    """Evaluate the rules again and again and tell the targets; of several, one evaluates and the others stand by."""
+    from ticketops.cli.process import Signals, Systemd, configure_logs, host, logs_json  # noqa: PLC0415
+    from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
+    from ticketops.services.loop import Loop  # noqa: PLC0415
+    from ticketops.wiring.alerts import open_delivery, open_evaluator  # noqa: PLC0415
+
+    inv = invocation(ctx)
+    config, failures = inv.config, list[BaseException]()
+    require_writable(Access(config.context, config.read_only), "alerts run")
+    configure_logs(config.log, inv.settings.secrets)
+    signals = Signals(as_json=logs_json(config.log))
+    signals.install()
+    with _store(inv) as store, _overview(inv) as overview:
+        round_ = _Round(open_evaluator(config, store), open_delivery(config, store), overview, config.alerts.interval)
+        loop = Loop("alerts", round_, on_fatal=failures.append)
+        loop.start()
+        host(lambda tick: bool(signals.stopping.wait(tick) or failures), lambda: True, signals.stopping, Systemd())
+        loop.stop()
+        loop.join(config.alerts.delivery_timeout + config.status.timeout)
+    if failures:
+        raise failures[0]
+    return ExitCode.DONE
+
+
+class _Round:
+    """One evaluation, and the deliveries that are due."""
+
+    def __init__(self, evaluator: "Evaluator", delivery: "Delivery", overview: "Overview", interval: float) -> None:
+        import structlog  # noqa: PLC0415 - only daemons log
+
+        self._evaluator, self._delivery, self._overview, self._interval = evaluator, delivery, overview, interval
+        self._log = structlog.get_logger("ticketops").bind(part="alerts")
+        self._leads: bool | None = None
+
+    def __call__(self) -> float:
+        leads = self._evaluator.evaluate(self._overview.look().snapshot)
+        if leads is not self._leads:
+            self._leads = leads
+            self._log.info("evaluates" if leads else "stands by", every_seconds=self._interval)
+        if leads:
+            arrived, failed = self._delivery.deliver()
+            if arrived or failed:
+                self._log.info("told", arrived=arrived, failed=failed)
+        return self._interval
+
+
+def _tried(inv: Invocation, desk: "AlertDesk", name: str) -> str:
+    """Why the message did not arrive; empty where it did."""
+    from ticketops.wiring.alerts import open_target  # noqa: PLC0415
+
+    try:
+        open_target(inv.config, name).send(desk.test_message(name), inv.config.alerts.delivery_timeout)
+    except TicketOpsError as error:
+        return str(error)
+    return ""
+
+
+@contextmanager
+def _store(inv: Invocation) -> "Iterator[AlertStore]":
+    from ticketops.wiring.alerts import open_alert_store  # noqa: PLC0415
+
+    with closing(open_alert_store(inv.config)) as store:
+        yield store
+
+
+@contextmanager
+def _desk(inv: Invocation) -> "Iterator[AlertDesk]":
+    from ticketops import wiring  # noqa: PLC0415
+    from ticketops.services.alerts.desk import AlertDesk  # noqa: PLC0415
+    from ticketops.services.guard import Access  # noqa: PLC0415
+
+    config = inv.config
+    with _store(inv) as store:
+        yield AlertDesk(store, config.alerts, Access(config.context, config.read_only), wiring.actor())
+
+
+@contextmanager
+def _overview(inv: Invocation) -> "Iterator[Overview]":
+    from ticketops.wiring.overview import open_overview  # noqa: PLC0415
+
+    timeout = inv.seconds or inv.config.status.timeout
+    with closing(open_overview(inv.config, timeout=timeout, remember=False)) as overview:
+        yield overview
+
+
+def _holding(one: "Judged") -> dict[str, object]:
+    from ticketops.domain.alerts.rules import message  # noqa: PLC0415
+
+    return {
+        "severity": Graded(one.rule.severity, _GRADES[one.rule.severity]),
+        "rule": one.rule.name,
+        "area": one.fact.area,
+        "subject": one.fact.subject,
+        "message": message(one.rule, one.fact),
+        "when": one.rule.when,
+        "for_seconds": one.rule.hold,
+    }
+
+
+def _alert(alert: "Alert") -> dict[str, object]:
+    grades = {"firing": "bad", "pending": "warn", "resolved": "ok"}
+    return {**asdict(alert), "phase": Graded(alert.phase, grades[alert.phase])}
+
+
+def _silence(silence: "Silence") -> dict[str, object]:
+    return asdict(silence)

@@ -1,0 +1,1 @@
+"""Alerts: evaluated over the snapshot by one process, delivered to targets."""
