@@ -72,9 +72,9 @@ def known_secrets(values: Mapping[str, object]) -> frozenset[str]:
     if isinstance(properties, Mapping):
         for name, value in properties.items():
             found |= spellings([str(value)]) if is_secret_name(name) else passwords_in(str(value))
-    targets = values["alerts.targets"]
-    if isinstance(targets, Mapping):
-        found |= spellings([target.url for target in targets.values() if target.url])
+    for name, value in values.items():
+        if name.startswith("alerts.targets.") and name.endswith(".url") and value:
+            found |= spellings([str(value)]) | passwords_in(str(value))
     return frozenset(found)
 
 

@@ -34,6 +34,7 @@ def _parts(config: "Config") -> "Iterator[Part]":
     yield from _kafka(config)
     yield from _redis(config)
     yield from _dead_letters(config)
+    yield from _alerts(config)
 
 
 def _postgres(config: "Config") -> "Iterator[Part]":
@@ -95,3 +96,12 @@ def _dead_letters(config: "Config") -> "Iterator[Part]":
 
 def _named(config: "Config", name: str, timeout: float) -> "DeadLetterQueue":
     return open_queue(config, name, timeout=timeout)
+
+
+def _alerts(config: "Config") -> "Iterator[Part]":
+    """Alerts are a part where somebody is to be told of them."""
+    from ticketops.services.overview.parts import Question  # noqa: PLC0415
+    from ticketops.wiring.alerts import open_alert_store  # noqa: PLC0415
+
+    if config.alerts.targets:
+        yield Question(("alerts",), lambda _: open_alert_store(config), lambda asked, _: asked.figures())

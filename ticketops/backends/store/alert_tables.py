@@ -1,6 +1,6 @@
 """The tables of alerts.
 
-On PostgreSQL `ticketops db upgrade` makes them (migration 0005), in a file `create_all` does.
+On PostgreSQL `ticketops db upgrade` makes them (migration 0006), in a file `create_all` does.
 """
 
 from dataclasses import dataclass
