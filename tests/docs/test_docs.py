@@ -12,8 +12,8 @@ import pytest
 from support.snapshots import everything
 from ticketops.cli.nouns import NOUNS, load, root
 from ticketops.config import load as load_config
-from ticketops.domain.alerts.facts import FIELDS
 from ticketops.config.schema import keys, sections
+from ticketops.domain.alerts.facts import FIELDS
 from ticketops.options import HttpOptions, RelayOptions
 from ticketops.services.metrics import RelayMetrics
 from ticketops.services.overview.series import metrics
