@@ -77,6 +77,7 @@ def test_what_waits_too_long_with_the_expired_first(box: MachineBox, view: State
     assert count == 3
     assert [one.subject.key for one in found] == [expired, old, forced]
     assert [one.event for one in found] == [None, "REQUEST_PAYMENT", "RESERVE_SEATS"]
+    assert found[1].since is not None
     assert 499 < (view.now() - found[1].since).total_seconds() < 600
     count, found = view.waiting({"PAYMENT_PENDING": 100}, limit=1)
     assert (count, len(found)) == (3, 1)

@@ -31,6 +31,12 @@ NOUNS: Final = (
     Noun("dlq", "ticketops.cli.dlq", "Dead letters of every queue: find, group, show, export."),
     Noun("ops", "ticketops.cli.ops", "Operations on dead letters: list, show, cancel, resume."),
     Noun("lag", "ticketops.cli.lag", "Which consumers fall behind, how far, and what that means."),
+    Noun(
+        "state",
+        "ticketops.cli.state",
+        "Bookings and their states: history, fire, stuck, stats, verify, expire, diagram.",
+    ),
+    Noun("payments", "ticketops.cli.payments", "Write payment events through the outbox."),
     Noun("db", "ticketops.cli.db", "Bring the database's schema up to date, and say what is missing."),
     Noun("worker", "ticketops.cli.worker", "Handle events: payments, emails; pause, resume, status."),
     Noun("config", "ticketops.cli.config", "Show where every setting comes from, check it, write a file."),

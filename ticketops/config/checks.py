@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
-from ticketops.config import queue_checks
+from ticketops.config import machine_checks, queue_checks
 from ticketops.config.problems import Problem
 from ticketops.config.queue_checks import TOPIC
 from ticketops.config.schema import Config
@@ -19,7 +19,7 @@ _NEEDED: Final = ("id", "aggregate_type", "aggregate_id", "payload")
 
 def check(config: Config) -> list[Problem]:
     """Everything that cannot work; empty where nothing was found. Asks no backend."""
-    found = (_columns, _names, _topics, _topic_lists, _relay, _backends, queue_checks.check)
+    found = (_columns, _names, _topics, _topic_lists, _relay, _backends, queue_checks.check, machine_checks.check)
     return [problem for part in found for problem in part(config)]
 
 

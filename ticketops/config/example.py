@@ -21,6 +21,18 @@ _HEAD: Final = """\
 # Secrets are best kept out of it: name a file in url_file or password_file, or set a variable. They are never flags.
 """
 _TAIL: Final = """\
+# State machines of other services get the commands of `ticketops state` with --machine NAME.
+#
+# [machines.shipment]
+# table = "shipments"
+# history_table = "shipment_transitions"
+# initial = "NEW"
+# transitions = ["NEW + PACK -> PACKED", "PACKED + SEND -> SENT", "NEW + CANCEL -> GONE", "PACKED + CANCEL -> GONE"]
+# terminal = ["GONE"]
+# success = ["SENT"]
+# columns = {key = "shipment_id", state = "state", updated_at = "changed_at"}
+# limits = {PACKED = 7200}
+#
 # Contexts: several environments in one file. A context's sections are laid over those above; choose one with
 # --context, TICKETOPS_CONTEXT or the key `context` at the top. Only this file can lift a context's read_only.
 #

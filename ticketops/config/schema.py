@@ -14,6 +14,7 @@ from ticketops.options import (
     KafkaOptions,
     LagOptions,
     LogOptions,
+    MachineOptions,
     OutboxOptions,
     PostgresOptions,
     RedisOptions,
@@ -45,6 +46,8 @@ class Config:
     outbox: OutboxOptions = field(default_factory=OutboxOptions)
     relay: RelayOptions = field(default_factory=RelayOptions)
     state: StateOptions = field(default_factory=StateOptions)
+    machines: Mapping[str, MachineOptions] = field(default_factory=dict)
+    """State machines of other services, by name."""
     dlq: DlqOptions = field(default_factory=DlqOptions)
     lag: LagOptions = field(default_factory=LagOptions)
     status: Thresholds = field(default_factory=Thresholds)

@@ -59,8 +59,8 @@ class Waiting:
     """A subject that has been in its state for longer than that state may last."""
 
     subject: Subject
-    since: datetime
-    """When it came into its state, of the history; else its last change."""
+    since: datetime | None
+    """When it came into its state, of the history; else its last change; None where neither is known."""
     event: str | None
     """What brought it there."""
 

@@ -8,7 +8,7 @@ from ticketops.options.backends import KafkaOptions, PostgresOptions
 from ticketops.options.daemons import HttpOptions, LogOptions, RelayOptions
 from ticketops.options.dlq import DlqOptions, QueueOptions
 from ticketops.options.lag import LagOptions
-from ticketops.options.machines import HistoryColumns, Places, StateOptions, SubjectColumns
+from ticketops.options.machines import HistoryColumns, MachineOptions, Places, StateOptions, SubjectColumns
 from ticketops.options.outbox import OutboxColumns, OutboxOptions
 from ticketops.options.redis import RedisOptions, RedisQueueOptions, RedisTlsOptions
 from ticketops.options.workers import EmailsOptions, PaymentsOptions, WorkerOptions
@@ -22,6 +22,7 @@ __all__ = [
     "KafkaOptions",
     "LagOptions",
     "LogOptions",
+    "MachineOptions",
     "OutboxColumns",
     "OutboxOptions",
     "PaymentsOptions",

@@ -1,11 +1,14 @@
 """The state machines: where their rows are, and how long a state may last."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Annotated
 
 from msgspec import Meta
 
+from ticketops.domain.machine import Machine, Rule
+from ticketops.errors import ConfigError
 from ticketops.options.types import Seconds
 
 
@@ -106,8 +109,12 @@ class StateOptions:
     """Days that transitions are kept; 0 keeps them for ever."""
     inbox_days: Annotated[float, Meta(gt=0)] = 30.0
     """Days that the ids of consumed events are kept; a repeat that comes later is consumed again."""
-    expire: bool = False
-    """True: the daemon that does maintenance moves what is past expires_at to its expired state."""
+    expire: bool = True
+    """False: `state expire --daemon` drops old rows only, and moves nothing that is past expires_at."""
+    maintenance_interval: Seconds = 5.0
+    """Seconds between the daemon's looks at what is past expires_at."""
+    cleanup_interval: Seconds = 300.0
+    """Seconds between its rounds of dropping old transitions and inbox entries."""
 
     @property
     def places(self) -> "Places":
@@ -120,6 +127,81 @@ class StateOptions:
             columns=self.columns,
             history_columns=self.history_columns,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineOptions:
+    """The state machine of another service, in `postgres.schema`."""
+
+    table: str
+    """The table of what moves."""
+    history_table: str
+    """The table of transitions."""
+    initial: str
+    """The state that a row is made in."""
+    transitions: tuple[str, ...]
+    """The table: each `FROM + EVENT -> TO`."""
+    terminal: tuple[str, ...] = ()
+    """States that no event leads out of."""
+    success: tuple[str, ...] = ()
+    """States where a row may rest for good, though events lead out."""
+    expiry: str = "EXPIRE"
+    """The event that moves what is past columns.expires_at, where there is such a column."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Columns of the table: key, state, reference, expires_at, created_at, updated_at; only key and state must be."""
+    history_columns: Mapping[str, str] = field(default_factory=dict)
+    """Columns of the history, where they are not named as those of bookings; "" says that there is none."""
+    limits: Mapping[str, Seconds] = field(default_factory=dict)
+    """State = seconds after which a row in it is stuck."""
+    aggregate_type: str = ""
+    """Aggregate type of its outbox events; empty: the machine's name in capitals."""
+    announced: Mapping[str, str] = field(default_factory=dict)
+    """State = event_type of the outbox event that is written when it is entered; {id, status, timestamp, reason}."""
+
+    def machine(self, name: str) -> Machine:
+        """The machine; ConfigError where its parts contradict each other."""
+        return Machine(
+            name=name,
+            rules=tuple(_rule(name, text) for text in self.transitions),
+            initial=self.initial,
+            terminal=frozenset(self.terminal),
+            success=frozenset(self.success),
+            expiry=self.expiry,
+            aggregate_type=self.aggregate_type or name.upper(),
+            announced=self.announced,
+        )
+
+    @property
+    def places(self) -> "Places":
+        """Where its rows are; ConfigError where a column is named that there is none of."""
+        nothing = {item.name: "" for item in fields(SubjectColumns)}
+        named = {"key": "id", "state": "state"} | _known(self.columns, "columns", _DECLARED)
+        every = [item.name for item in fields(HistoryColumns)]
+        recorded = {"key": named["key"]} | _known(self.history_columns, "history_columns", every)
+        return Places(
+            table=self.table,
+            history_table=self.history_table,
+            columns=SubjectColumns(**(nothing | named)),
+            history_columns=HistoryColumns(**recorded),
+        )
+
+
+_DECLARED = ("key", "state", "reference", "expires_at", "created_at", "updated_at")
+_RULE = re.compile(r"\s*(\S(?:.*\S)?)\s*\+\s*(\S(?:.*\S)?)\s*->\s*(\S(?:.*\S)?)\s*")
+
+
+def _rule(name: str, text: str) -> Rule:
+    found = _RULE.fullmatch(text)
+    if found is None:
+        raise ConfigError(f"machines.{name}.transitions holds {text!r}", hint='write "FROM + EVENT -> TO"')
+    return Rule(*found.groups())
+
+
+def _known(given: Mapping[str, str], option: str, names: Sequence[str]) -> dict[str, str]:
+    for name in given:
+        if name not in names:
+            raise ConfigError(f"{option} of a machine names {name}", why=f"there are {', '.join(names)}")
+    return dict(given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

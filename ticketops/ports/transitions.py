@@ -20,6 +20,8 @@ from typing import Protocol
 
 from ticketops.domain.drafts import Draft
 from ticketops.domain.machine import Machine
+from ticketops.domain.operations import AuditEntry
+from ticketops.domain.outbox import OutboxEvent
 from ticketops.domain.subjects import Change, Subject
 
 
@@ -52,6 +54,12 @@ class Unit(Protocol):
 
         Outbox events are written in the order of the changes.
         """
+
+    def write(self, events: Sequence[OutboxEvent]) -> None:
+        """Write outbox events that belong to no change of this unit, in their order."""
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Add to the audit log."""
 
     def create(self, subject: Subject, *, triggered_by: str) -> Subject:
         """Insert a subject in the machine's initial state, with its creation in the history; as it is then.

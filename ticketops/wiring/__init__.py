@@ -37,14 +37,14 @@ def open_schema(config: "Config", *, timeout: float | None = None) -> "SchemaKee
     """The database's schema; `timeout` in seconds bounds connecting and reading, where given."""
     from ticketops.backends.postgres.upgrade import PostgresSchema  # noqa: PLC0415 - loads the driver
 
-    return PostgresSchema(_bounded(config, timeout), config.outbox, config.relay)
+    return PostgresSchema(bounded(config, timeout), config.outbox, config.relay)
 
 
 def open_outbox_admin(config: "Config", *, timeout: float | None = None) -> "OutboxAdmin":
     """An operator's view of the outbox; `timeout` in seconds bounds connecting and reading, where given."""
     from ticketops.backends.postgres.admin import PostgresOutboxAdmin  # noqa: PLC0415 - loads the driver
 
-    return PostgresOutboxAdmin(_bounded(config, timeout), config.outbox, config.relay)
+    return PostgresOutboxAdmin(bounded(config, timeout), config.outbox, config.relay)
 
 
 def identity(config: "Config") -> Identity:
@@ -57,7 +57,7 @@ def open_shard_leases(config: "Config", *, timeout: float | None = None) -> "Sha
     """Relays, shards and pauses; `timeout` in seconds bounds connecting and reading, where given."""
     from ticketops.backends.postgres.relay_leases import PostgresShardLeases  # noqa: PLC0415 - loads the driver
 
-    return PostgresShardLeases(_bounded(config, timeout), config.outbox, "ticketops relay leases")
+    return PostgresShardLeases(bounded(config, timeout), config.outbox, "ticketops relay leases")
 
 
 def open_outbox_source(config: "Config") -> "OutboxSource":
@@ -147,7 +147,7 @@ def ping(config: "Config", *, timeout: float) -> dict[str, float]:
 def _ping_postgres(config: "Config", timeout: float) -> None:
     from ticketops.backends.postgres.session import connect  # noqa: PLC0415 - loads the driver
 
-    connect(_bounded(config, timeout), application="ticketops check").close()
+    connect(bounded(config, timeout), application="ticketops check").close()
 
 
 def _ping_kafka(config: "Config", timeout: float) -> None:
@@ -158,7 +158,8 @@ def _ping_kafka(config: "Config", timeout: float) -> None:
         publisher.close()
 
 
-def _bounded(config: "Config", timeout: float | None) -> PostgresOptions:
+def bounded(config: "Config", timeout: float | None) -> PostgresOptions:
+    """Where PostgreSQL is; `timeout` in seconds bounds connecting and reading, where given."""
     if timeout is None:
         return config.postgres
     return replace(config.postgres, connect_timeout=timeout, answer_timeout=timeout)

@@ -39,7 +39,7 @@ class MemoryStateView:
     def waiting(self, limits: Mapping[str, float], *, limit: int) -> tuple[int, list[Waiting]]:
         """See ports.StateView."""
         found = [one for subject in self._subjects() if subject.state in limits for one in self._waits(subject, limits)]
-        found.sort(key=lambda one: (not self._over(one.subject), one.since))
+        found.sort(key=lambda one: (not self._over(one.subject), one.since or self.now()))
         return len(found), found[:limit]
 
     def _waits(self, subject: Subject, limits: Mapping[str, float]) -> Iterator[Waiting]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from ticketops.backends.memory.store import utc_now
 from ticketops.domain.drafts import TRIGGER_LENGTH, Draft, storable
 from ticketops.domain.machine import Machine
+from ticketops.domain.operations import AuditEntry
 from ticketops.domain.outbox import OutboxEvent
 from ticketops.domain.subjects import Change, Compensation, Move, Subject, Transition
 from ticketops.errors import LockTimeout, RefusedError
@@ -24,6 +25,7 @@ class MemoryMachineRows:
     history: list[Transition] = field(default_factory=list)
     events: list[OutboxEvent] = field(default_factory=list)
     compensations: list[tuple[Subject, Compensation]] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
     inbox: dict[tuple[str, str], datetime] = field(default_factory=dict)
     owners: dict[object, object] = field(default_factory=dict)
     """Key of a subject or an inbox entry = the unit that has it locked."""
@@ -87,6 +89,7 @@ class MemoryUnit:
         self._events: list[OutboxEvent] = []
         self._compensations: list[tuple[Subject, Compensation]] = []
         self._seen: list[tuple[str, str]] = []
+        self._audit: list[AuditEntry] = []
 
     @property
     def now(self) -> datetime:
@@ -127,6 +130,14 @@ class MemoryUnit:
             self._compensations += [(change.after, one) for one in change.compensations]
             self._events += change.events
 
+    def write(self, events: Sequence[OutboxEvent]) -> None:
+        """See ports.Unit."""
+        self._events += events
+
+    def audit(self, entry: AuditEntry) -> None:
+        """See ports.Unit."""
+        self._audit.append(entry)
+
     def create(self, subject: Subject, *, triggered_by: str) -> Subject:
         """See ports.Unit."""
         self._take(subject.key, wait=True)
@@ -149,6 +160,7 @@ class MemoryUnit:
             self._rows.subjects |= self._subjects
             self._rows.events += self._events
             self._rows.compensations += self._compensations
+            self._rows.audit += self._audit
             self._rows.inbox |= dict.fromkeys(self._seen, self.now)
             for key, move, at in self._moves:
                 self._rows.history.append(_recorded(len(self._rows.history) + 1, key, move, at))

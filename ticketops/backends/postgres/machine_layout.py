@@ -50,10 +50,9 @@ class MachineLayout:
         """The table of compensations."""
         return sql.Identifier(self.schema, self.places.compensations_table)
 
-    @property
-    def inbox(self) -> sql.Identifier:
-        """TicketOps' own table of consumed events."""
-        return sql.Identifier(self.own_schema, "inbox")
+    def own(self, name: str) -> sql.Identifier:
+        """A table of TicketOps' own schema."""
+        return sql.Identifier(self.own_schema, name)
 
     def has(self, name: str) -> bool:
         """True where the subjects' table has a column, by its TicketOps name."""
@@ -80,12 +79,19 @@ class MachineLayout:
 
     def canonical(self, key: str) -> str | None:
         """A key as PostgreSQL writes it; None where the text cannot be one."""
-        text = key.strip()
-        if self.key_type == "uuid":
-            return _uuid(text)
-        if self.key_type in _INTEGERS:
-            return _integer(text, _INTEGERS[self.key_type])
-        return key if key and "\0" not in key and _is_utf8(key) else None
+        return _canonical(key, self.key_type)
+
+    def recorded_key(self, key: str) -> str | None:
+        """The same in the history."""
+        return _canonical(key, self.history_key_type)
+
+
+def _canonical(key: str, kind: str) -> str | None:
+    if kind == "uuid":
+        return _uuid(key.strip())
+    if kind in _INTEGERS:
+        return _integer(key.strip(), _INTEGERS[kind])
+    return key if key and "\0" not in key and _is_utf8(key) else None
 
 
 def inspect(connection: Connection[tuple[Any, ...]], postgres: PostgresOptions, places: Places) -> MachineLayout:

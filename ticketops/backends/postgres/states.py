@@ -67,7 +67,10 @@ class PostgresStateView:
     def history(self, key: str, *, after: int = 0, limit: int) -> list[Transition]:
         """See ports.StateView."""
         queries = self._queries
-        return [_transition(row) for row in self._rows(queries.history, {"key": key, "after": after, "limit": limit})]
+        known = queries.layout.recorded_key(key)
+        if known is None:
+            return []
+        return [_transition(row) for row in self._rows(queries.history, {"key": known, "after": after, "limit": limit})]
 
     def states(self) -> list[StateCount]:
         """See ports.StateView."""
@@ -91,7 +94,7 @@ class PostgresStateView:
         rows = self._rows(queries.waiting, values)
         found = subjects(queries.columns, rows)
         waiting = [
-            Waiting(subject=subject, since=row[-4] or subject.created_at or row[-4], event=row[-3])
+            Waiting(subject=subject, since=row[-4] or subject.created_at, event=row[-3])
             for subject, row in zip(found, rows, strict=True)
         ]
         return (rows[0][-1] if rows else 0), waiting

@@ -75,7 +75,7 @@ class Queries:
     """What is sent, as bytes."""
 
     def __init__(self, layout: MachineLayout) -> None:
-        self._layout = layout
+        self.layout = layout
         statements = Statements(layout)
         self.columns = statements.columns
         """The TicketOps names of what answers subjects; the seats follow."""
@@ -102,7 +102,7 @@ class Queries:
         return self._format(statement, **parts).as_bytes(None)
 
     def _format(self, statement: str, /, **parts: sql.Composable) -> sql.Composable:
-        layout = self._layout
+        layout = self.layout
         known: dict[str, Any] = {
             "table": layout.table,
             "history": layout.history,
@@ -128,19 +128,19 @@ class Queries:
     @property
     def _joined_key(self) -> sql.Composable:
         """The subject's key in the type of the history's."""
-        layout = self._layout
+        layout = self.layout
         column = layout.column("key")
         if layout.key_type == layout.history_key_type:
             return column
         return sql.SQL("{}::{}").format(column, sql.SQL(layout.history_key_type))
 
     def _time(self, name: str) -> sql.Composable:
-        return self._layout.column(name) if self._layout.has(name) else sql.SQL("NULL::timestamptz")
+        return self.layout.column(name) if self.layout.has(name) else sql.SQL("NULL::timestamptz")
 
     def _recorded(self, name: str) -> sql.Composable:
-        if not getattr(self._layout.places.history_columns, name):
+        if not getattr(self.layout.places.history_columns, name):
             return sql.SQL("NULL::text")
-        column = self._layout.recorded(name)
+        column = self.layout.recorded(name)
         return column if name in {"id", "created_at"} else sql.SQL("{}::text").format(column)
 
 

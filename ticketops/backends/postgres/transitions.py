@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from psycopg import Connection, Cursor
+from psycopg.types.json import Jsonb
 
 from ticketops.backends.postgres.machine_layout import inspect
 from ticketops.backends.postgres.session import Session
@@ -15,6 +16,8 @@ from ticketops.backends.postgres.transitions_sql import NOW, Statements
 from ticketops.backends.postgres.write import write
 from ticketops.domain.drafts import TRIGGER_LENGTH, Draft, storable
 from ticketops.domain.machine import Machine
+from ticketops.domain.operations import AuditEntry
+from ticketops.domain.outbox import OutboxEvent
 from ticketops.domain.subjects import Change, Move, Subject
 from ticketops.errors import RefusedError, SchemaError
 from ticketops.options import OutboxOptions, Places, PostgresOptions
@@ -149,7 +152,25 @@ class PostgresUnit:
         """See ports.Unit."""
         self._move(changes)
         self._compensate([change for change in changes if change.compensations])
-        self._write(changes)
+        self.write([event for change in changes for event in change.events])
+
+    def write(self, events: Sequence[OutboxEvent]) -> None:
+        """See ports.Unit."""
+        if events:
+            write(self._connection, events, self._schema, self._outbox.table, self._outbox.columns)
+
+    def audit(self, entry: AuditEntry) -> None:
+        """See ports.Unit."""
+        values = {
+            "at": entry.at,
+            "actor": entry.actor,
+            "action": entry.action,
+            "target": entry.target,
+            "details": Jsonb(dict(entry.details)),
+            "reason": storable(entry.reason),
+            "result": entry.result,
+        }
+        self._run(self._statements.audit, values)
 
     def create(self, subject: Subject, *, triggered_by: str) -> Subject:
         """See ports.Unit."""
@@ -203,11 +224,6 @@ class PostgresUnit:
             "at": [change.at for change, _ in pairs],
         }
         self._run(self._statements.compensate, values)
-
-    def _write(self, changes: Sequence[Change]) -> None:
-        events = [event for change in changes for event in change.events]
-        if events:
-            write(self._connection, events, self._schema, self._outbox.table, self._outbox.columns)
 
 
 def subjects(columns: Sequence[str], rows: Rows) -> list[Subject]:

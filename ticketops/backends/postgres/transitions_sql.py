@@ -56,6 +56,9 @@ FROM unnest(%(id)s::uuid[], %(booking)s::bigint[], %(reference)s::text[], %(type
             %(error)s::text[], %(payload)s::text[], %(at)s::timestamptz[])
   WITH ORDINALITY AS n (id, booking, reference, type, reference_id, error, payload, at, position)
 ORDER BY n.position"""
+_AUDIT = """
+INSERT INTO {audit} (at, actor, action, target, details, reason, result)
+VALUES (%(at)s, %(actor)s, %(action)s, %(target)s, %(details)s, %(reason)s, %(result)s)"""
 _FORGET = """
 DELETE FROM {inbox} i USING (
   SELECT consumer, event_id FROM {inbox} WHERE at < now() - make_interval(secs => %(age)s)
@@ -77,6 +80,7 @@ class Statements:
         self.lock_free = self._composed(_LOCK, **self.shown, keys=keys, how=sql.SQL("SKIP LOCKED"))
         self.add_seats = self._add_seats()
         self.unseen = self._composed(_UNSEEN)
+        self.audit = self._composed(_AUDIT)
         self.forget = self._composed(_FORGET)
         update, record = self._update(), self._record()
         self.update, self.record = update.as_bytes(None), record.as_bytes(None)
@@ -108,7 +112,8 @@ class Statements:
         known: dict[str, sql.Composable] = {
             "table": layout.table,
             "history": layout.history,
-            "inbox": layout.inbox,
+            "inbox": layout.own("inbox"),
+            "audit": layout.own("audit"),
             "compensations": layout.compensations,
             "seats": layout.seats,
             "key": layout.column("key"),
