@@ -56,7 +56,8 @@ def group(message: str = "", *, error_class: str = "", stack: str = "", reason: 
         ("in Handler$$Lambda/0x00007f1d5c0e3a78.run", "in Handler$$Lambda.run"),
         ("at 0x7ffde4 of process", "at <address> of process"),
         ("at 2026-11-23T10:10:54.947711Z and 2026-11-23 10:10:54", "at <time> and <time>"),
-        ("reference BK-104311 of pay_3fA9xk2", "reference BK-<n> of pay_<id>"),
+        ("reference BK-104311 of pay_3fA9xk2", "reference BK-<n> of pay_<n>"),
+        ("ids 8f3a9c21 12345678 abc123 x7y pay_1 pay_a1b2", "ids <n> <n> <n> <n> pay_<n> pay_<n>"),
         ("HTTP 504 from gateway, utf8", "HTTP <n> from gateway, utf<n>"),
         ("Listener failed; a\n  b\tc", "a b c"),
         ("", ""),
@@ -82,6 +83,12 @@ def test_ids_do_not_part_failures(words: list[str], ones: list[UUID], others: li
         return " ".join(f"{word} {padded[number]}" for number, word in enumerate(words))
 
     assert group(said(ones)) == group(said(others))
+
+
+@given(one=st.text("0123456789abcdef", min_size=12, max_size=12), other=st.text("0123456789abcdef", min_size=12))
+def test_hexadecimal_ids_do_not_part_failures(one: str, other: str) -> None:
+    if any(c.isdigit() for c in one) and any(c.isdigit() for c in other):
+        assert group(f"payment pay_{one} of {one} failed") == group(f"payment pay_{other} of {other} failed")
 
 
 @given(number=st.integers(0), other=st.integers(0))

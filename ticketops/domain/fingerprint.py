@@ -15,8 +15,8 @@ _LONGEST_STACK: Final = 64_000
 """Characters of a stack that are looked at: the end of it, where the deepest cause is."""
 _LABEL: Final = 160
 _ID_LENGTH: Final = 8
-_MIXED: Final = 6
-"""Characters from which letters mixed with digits are an id, not a word such as utf8."""
+_HEX_ID: Final = re.compile(r"[0-9a-fA-F]{6,}")
+"""An id even where its letters and digits stand apart, as in abc123."""
 
 _CAUSE: Final = re.compile(r"^Caused by: ([\w.$/]{1,300})", re.MULTILINE)
 _HEAD: Final = re.compile(r"\A(?:Exception in thread \"[^\"\n]{0,200}\" )?([A-Za-z_][\w.$/]{1,300})(?=[:\s]|\Z)")
@@ -44,8 +44,8 @@ _MASKS: Final = {
     "uuid": "<id>", "time": "<time>", "lambda": "$$Lambda", "hash": "@<hash>", "quoted": "<value>", "mail": "<address>",
     "ipv4": "<address>", "ipv6": "<address>", "hex": "<address>", "number": "<n>",
 }  # fmt: skip
-_COUNTED: Final = re.compile(r"([A-Za-z]*)\d+([A-Za-z]{0,3})")
-"""booking12, 30000ms."""
+_COUNTED: Final = re.compile(r"([A-Za-z]+(?=\d+\Z)|)\d+([A-Za-z]{0,3})")
+"""booking12, utf8, 30000ms: a number with a word."""
 
 
 class Group(NamedTuple):
@@ -130,6 +130,6 @@ def _mask(found: re.Match[str]) -> str:
 
 
 def _mask_word(word: str) -> str:
-    if counted := _COUNTED.fullmatch(word):
-        return f"{counted[1]}<n>{counted[2]}"
-    return "<id>" if len(word) >= _MIXED else re.sub(r"\d+", "<n>", word)
+    """One mask for numbers and for ids, since an id of letters and digits can happen to have digits alone."""
+    counted = None if _HEX_ID.fullmatch(word) else _COUNTED.fullmatch(word)
+    return f"{counted[1]}<n>{counted[2]}" if counted else "<n>"
