@@ -5,6 +5,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ DOCKERFILE = ROOT / "deploy/Dockerfile"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^\s*(?:\$ )?(?:\S*/)?ticketops (.*)$")
 _CODE = re.compile(r"`([^`\n]+)`")
-_KEY = re.compile(r"(postgres|kafka|redis|outbox|relay|http|log)(\.[a-z_]+)+")
+_KEY = re.compile(r"(postgres|kafka|redis|outbox|relay|dlq|http|log)(\.[a-z_]+)+")
 _FUNCTIONS = {"outbox.add"}
 _FILE = re.compile(r".*\.(md|toml|py|sql)")
 
@@ -60,7 +61,9 @@ def _inline_commands() -> Iterator[str]:
 
 def _parse(line: str) -> None:
     """Parse as the command line would, and run nothing."""
-    words = shlex.split(re.split(r"\s[|>&]", line)[0].replace("…", "x"), comments=True)
+    lexer = shlex.shlex(line.replace("…", "x"), posix=True, punctuation_chars="|>&")
+    lexer.whitespace_split = True
+    words = list(takewhile(lambda word: not set(word) <= set("|>&"), lexer))
     while words and words[0].startswith("-"):
         words = words[1:] if "=" in words[0] or words[0] in {"--help", "--version", "--debug"} else words[2:]
     if not words:
