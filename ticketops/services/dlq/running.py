@@ -70,7 +70,11 @@ class Run:
 
     def _claim(self) -> None:
         store, id_ = self._desk.store, self._operation.id
-        seen = store.find(str(id_)).runner_until
+        found = store.find(str(id_))
+        if found.runner and self._is_gone(found.runner):
+            with suppress(RefusedError):  # somebody else was quicker
+                store.end(id_, found.runner, OperationState.STOPPED, f"{found.runner} is gone")
+        seen = found.runner_until
         while not store.claim(id_, self._runner, LEASE):
             now = store.find(str(id_))
             if now.runner_until != seen:
@@ -81,6 +85,20 @@ class Run:
             if self._around.stop.wait(_POLL):
                 raise RefusedError("not resumed", why="interrupted while waiting for the lease of another runner")
         self._operation = store.find(str(id_))
+
+    def _is_gone(self, runner: str) -> bool:
+        """True for a process of this machine that is there no more: nobody has to wait for its lease."""
+        actor, _, process = runner.partition(":")
+        pid = process.partition(":")[0]
+        if actor.rpartition("@")[2] != self._desk.actor.rpartition("@")[2] or not pid.isdigit():
+            return False
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        except (PermissionError, OverflowError):
+            return False
+        return False
 
     def _taken(self, operation: Operation) -> RefusedError:
         return RefusedError(
