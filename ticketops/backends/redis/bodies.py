@@ -11,7 +11,7 @@ from typing import Any, Final
 from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Session
 from ticketops.domain.deadletters import BodyState, DeadLetter, QueueKind
-from ticketops.domain.wire.letters import LetterText, read_letter
+from ticketops.domain.wire.letters import LetterText, Movable, read_letter, read_movable
 from ticketops.errors import WireError
 
 MISSING: Final = "missing"
@@ -47,14 +47,31 @@ class Found:
     @cached_property
     def text(self) -> LetterText:
         """What is readable of it."""
-        if self.state == MISSING:
-            return LetterText(problem="the body expired, or was not written yet")
-        if self.state != "body":
-            return LetterText(problem=f"its key is a {self.state.removeprefix(_TYPE)}, not a string")
+        if self._unread:
+            return LetterText(problem=self._unread)
         try:
             return read_letter(self.body)
         except WireError as error:
             return LetterText(problem=str(error))
+
+    @cached_property
+    def movable(self) -> Movable:
+        """What of it a requeue needs."""
+        if self._unread:
+            return Movable(None, "", self._unread)
+        try:
+            return read_movable(self.body)
+        except WireError as error:
+            return Movable(None, "", str(error))
+
+    @property
+    def _unread(self) -> str:
+        """Why there is nothing to read; empty where there is."""
+        if self.state == "body":
+            return ""
+        if self.state == MISSING:
+            return "the body expired, or was not written yet"
+        return f"its key is a {self.state.removeprefix(_TYPE)}, not a string"
 
     @property
     def body_state(self) -> BodyState:

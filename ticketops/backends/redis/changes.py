@@ -10,7 +10,7 @@ from ticketops.backends.redis.bodies import MISSING, Found, fetch, item_of, name
 from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Session
 from ticketops.domain.deadletters import BodyState, DeadLetter, Mark, Outcome, QueueKind, Result
-from ticketops.domain.wire.items import ItemText
+from ticketops.domain.wire.items import ItemText, quoted
 from ticketops.domain.wire.letters import read_letter, with_item
 from ticketops.domain.wire.scalars import WireTime
 from ticketops.errors import WireError
@@ -42,14 +42,14 @@ class Deadline:
     """Unix nanoseconds, the position score of the first; each that follows is one later."""
     expires: int
     """Unix seconds, the timeout score."""
-    written: WireTime
-    """The same as ExpiresAt."""
+    written: bytes
+    """The same as ExpiresAt, in JSON."""
 
     @classmethod
     def after(cls, now: tuple[int, int], seconds: float) -> "Deadline":
         """Counted from the server's clock (seconds, microseconds)."""
         at = datetime.fromtimestamp(now[0], UTC) + timedelta(microseconds=now[1], seconds=seconds)
-        return cls((now[0] * 1_000_000 + now[1]) * 1000, int(at.timestamp()), WireTime.of(at))
+        return cls((now[0] * 1_000_000 + now[1]) * 1000, int(at.timestamp()), quoted(WireTime.of(at)))
 
 
 class Changes:
@@ -113,11 +113,11 @@ class Changes:
         keys = [base.items, base.stats, base.active, base.item_map]
         arguments: list[str | bytes | int] = [str(operation), self._known_for, self._counted_for, deadline.expires]
         for number, (mark, one) in enumerate(zip(marks, found, strict=True)):
-            item = one.text.item
+            item = one.movable.item
             id_, show = (item.id, item.event_id) if item else (item_of(one.id), "")
             keys += [base.body(one.id), base.moved(one.id), base.requeues(id_)]
             keys += [base.list(show), base.positions(show), base.timeouts(show)]
-            arguments += [one.id, mark.digest or one.digest, id_, show, one.text.reason]
+            arguments += [one.id, mark.digest or one.digest, id_, show, one.movable.reason]
             arguments += [deadline.entered + number, pushed(item, mark, one, deadline)]
         answers = self._session.call("requeue", keys, arguments)
         return [self._explained(one, answer) for one, answer in zip(found, answers, strict=True)]
@@ -127,7 +127,7 @@ class Changes:
         arguments: list[str | bytes | int] = [str(operation), self._known_for]
         for mark, one in zip(marks, found, strict=True):
             keys += [self._keys.body(one.id), self._keys.moved(one.id)]
-            arguments += [one.id, mark.digest or one.digest, one.text.reason]
+            arguments += [one.id, mark.digest or one.digest, one.movable.reason]
         answers = self._session.call("remove", keys, arguments)
         return [self._explained(one, answer) for one, answer in zip(found, answers, strict=True)]
 
@@ -147,7 +147,7 @@ class Changes:
     def _explained(self, one: Found, answer: bytes) -> Result:
         result = result_of(one.id, answer)
         if result.outcome is Outcome.UNREADABLE:
-            return Result(one.id, Outcome.UNREADABLE, one.text.problem)
+            return Result(one.id, Outcome.UNREADABLE, one.movable.problem)
         return result
 
     @property
@@ -163,7 +163,7 @@ def pushed(item: ItemText | None, mark: Mark, one: Found, deadline: Deadline) ->
     """The bytes to push; empty where there is nothing to push, or the item is not what was seen."""
     if item is None or mark.digest not in {"", one.digest}:
         return b""
-    return item.expiring(deadline.written)
+    return item.with_expiry(deadline.written)
 
 
 def replacement(one: Found, payload: bytes) -> tuple[bytes, bool]:

@@ -114,7 +114,7 @@ class SplitChanges:
             client.zadd(keys.positions(show), {item.id: deadline.entered + number})
             client.zadd(keys.timeouts(show), {item.id: deadline.expires})
             client.sadd(keys.active, show)
-            client.lpush(keys.list(show), item.expiring(deadline.written))
+            client.lpush(keys.list(show), item.with_expiry(deadline.written))
 
     def _remove(self, operation: UUID, mark: Mark) -> Result:
         seen = self._look(mark)

@@ -52,13 +52,21 @@ class ItemText:
 
     def expiring(self, at: WireTime) -> bytes:
         """The same bytes with another ExpiresAt."""
-        value = f'"{at.text()}"'.encode()
+        return self.with_expiry(quoted(at))
+
+    def with_expiry(self, value: bytes) -> bytes:
+        """The same bytes with another ExpiresAt, as JSON has it."""
         if self.expiry:
             start, end = self.expiry
             return self.data[:start] + value + self.data[end:]
         end = self.data.rindex(b"}")
         comma = b"" if self.data[:end].rstrip(b" \t\r\n").endswith(b"{") else b","
         return self.data[:end] + comma + b'"ExpiresAt":' + value + self.data[end:]
+
+
+def quoted(at: WireTime) -> bytes:
+    """A time as JSON has it."""
+    return f'"{at.text()}"'.encode()
 
 
 _PAIRS: Final = rb"(?:%b:%b(?:,%b:%b)*+)?" % ((STRING,) * 4)

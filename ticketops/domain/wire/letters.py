@@ -65,6 +65,16 @@ class LetterText:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Movable:
+    """What a requeue needs of a dead letter."""
+
+    item: ItemText | None
+    """None where the worker could not take it back; `problem` says why."""
+    reason: str
+    problem: str = ""
+
+
 _PAIRS: Final = rb"(?:%b:%b(?:,%b:%b)*+)?" % ((STRING,) * 4)
 _CANONICAL: Final = re.compile(
     rb'\{"id":(?P<id>%(s)b),"original_item":(?P<item>%(item)b),"reason":(?P<reason>%(s)b),'
@@ -116,6 +126,15 @@ def read_letter(data: bytes) -> LetterText:
     if node.kind is not Kind.OBJECT:
         raise WireError(f"the dead letter is {node.kind}, not an object")
     return _read_node(data, node)
+
+
+def read_movable(data: bytes) -> Movable:
+    """The item of a dead letter, without what is only for people; WireError where it is not a JSON object."""
+    if (found := _CANONICAL.fullmatch(data)) and is_sound(found):
+        item = text_of_match(found, found["item"], found.start("item"))
+        return Movable(None if item.unfit else item, text_of(found["reason"]), item.unfit)
+    letter = read_letter(data)
+    return Movable(letter.item, letter.reason, letter.problem)
 
 
 def with_item(data: bytes, item: bytes) -> bytes:

@@ -11,7 +11,7 @@
 -- Answers per item: "done", "gone", "already:OPERATION" or "changed". An id whose body expired since it was seen goes.
 
 local operation, known_for = ARGV[1], ARGV[2]
-local verdicts, left, reasons = {}, 0, {}
+local verdicts, ids, bodies, reasons, seen = {}, {}, {}, {}, {}
 local count = (#ARGV - 2) / 3
 
 local function digest_of(key)
@@ -23,12 +23,16 @@ local function digest_of(key)
 end
 
 local function look(keys, args)
+  if seen[ARGV[args]] then
+    return 'already:' .. operation
+  end
   if not redis.call('ZSCORE', KEYS[1], ARGV[args]) then
     local mover = redis.pcall('GET', KEYS[keys + 1])
     return type(mover) == 'string' and 'already:' .. mover or 'gone'
   end
   local digest = ARGV[args + 1] ~= '' and digest_of(KEYS[keys]) or ''
-  return (digest == ARGV[args + 1] or digest == 'missing') and 'done' or 'changed'
+  seen[ARGV[args]] = digest == ARGV[args + 1] or digest == 'missing'
+  return seen[ARGV[args]] and 'done' or 'changed'
 end
 
 for number = 1, count do
@@ -39,13 +43,8 @@ for number = 1, count do
   if verdicts[number] == 'done' then
     local keys, args = 1 + number * 2, number * 3
     redis.call('SET', KEYS[keys + 1], operation, 'EX', known_for)
-    if redis.call('ZREM', KEYS[1], ARGV[args]) == 0 then
-      verdicts[number] = 'already:' .. operation
-    else
-      redis.call('DEL', KEYS[keys])
-      left = left + 1
-      reasons[ARGV[args + 2]] = (reasons[ARGV[args + 2]] or 0) + 1
-    end
+    ids[#ids + 1], bodies[#bodies + 1] = ARGV[args], KEYS[keys]
+    reasons[ARGV[args + 2]] = (reasons[ARGV[args + 2]] or 0) + 1
   end
 end
 
@@ -56,10 +55,14 @@ local function count_down(field, by)
   end
 end
 
-if left > 0 and redis.call('TYPE', KEYS[2]).ok == 'hash' then
-  count_down('total_items', left)
-  for reason, by in pairs(reasons) do
-    count_down(reason, by)
+if #ids > 0 then
+  redis.call('ZREM', KEYS[1], unpack(ids))
+  redis.call('DEL', unpack(bodies))
+  if redis.call('TYPE', KEYS[2]).ok == 'hash' then
+    count_down('total_items', #ids)
+    for reason, by in pairs(reasons) do
+      count_down(reason, by)
+    end
   end
 end
 

@@ -13,10 +13,11 @@
 --
 -- Answers per item: "done", "gone", "already:OPERATION", "missing", "changed", "unreadable" or "failed:WHY".
 -- The first write is one that Redis refuses when it is out of memory or a replica, so nothing is done by halves.
+-- Writes of one sort are one command: each is copied to the append-only file and the replicas.
 
 local KEYS_BEFORE, KEYS_PER_ITEM, ARGS_BEFORE, ARGS_PER_ITEM = 4, 6, 4, 7
 local operation, known_for, counted_for, expires = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local kinds = {}
+local kinds, seen = {}, {}
 
 local function misfit(key, wanted)
   if not kinds[key] then
@@ -28,7 +29,11 @@ local function misfit(key, wanted)
 end
 
 local function look(keys, args)
-  if not redis.call('ZSCORE', KEYS[1], ARGV[args]) then
+  local id = ARGV[args]
+  if seen[id] then
+    return 'already:' .. operation
+  end
+  if not redis.call('ZSCORE', KEYS[1], id) then
     local mover = redis.pcall('GET', KEYS[keys + 1])
     return type(mover) == 'string' and 'already:' .. mover or 'gone'
   end
@@ -45,18 +50,31 @@ local function look(keys, args)
   if ARGV[args + 6] == '' then
     return 'unreadable'
   end
-  return misfit(KEYS[3], 'set')
-    or misfit(KEYS[4], 'hash')
-    or misfit(KEYS[keys + 1], 'string')
-    or misfit(KEYS[keys + 2], 'string')
-    or misfit(KEYS[keys + 3], 'list')
-    or misfit(KEYS[keys + 4], 'zset')
-    or misfit(KEYS[keys + 5], 'zset')
-    or 'done'
+  local wrong = misfit(KEYS[keys + 3], 'list') or misfit(KEYS[keys + 4], 'zset') or misfit(KEYS[keys + 5], 'zset')
+  seen[id] = not wrong
+  return wrong or 'done'
 end
 
-local wrong = misfit(KEYS[1], 'zset')
+local function add(groups, key, ...)
+  local group = groups[key]
+  if not group then
+    group = {}
+    groups[key] = group
+  end
+  for at = 1, select('#', ...) do
+    group[#group + 1] = (select(at, ...))
+  end
+end
+
+local function write(command, groups)
+  for key, arguments in pairs(groups) do
+    redis.call(command, key, unpack(arguments))
+  end
+end
+
+local wrong = misfit(KEYS[1], 'zset') or misfit(KEYS[3], 'set') or misfit(KEYS[4], 'hash')
 local verdicts, left, reasons = {}, 0, {}
+local ids, bodies, shows, map, positions, timeouts, lists = {}, {}, {}, {}, {}, {}, {}
 local count = (#ARGV - ARGS_BEFORE) / ARGS_PER_ITEM
 
 for number = 1, count do
@@ -69,22 +87,22 @@ for number = 1, count do
   if verdicts[number] == 'done' then
     local keys = KEYS_BEFORE + (number - 1) * KEYS_PER_ITEM + 1
     local args = ARGS_BEFORE + (number - 1) * ARGS_PER_ITEM + 1
-    local id, item, show, reason = ARGV[args], ARGV[args + 2], ARGV[args + 3], ARGV[args + 4]
+    local item, show, reason = ARGV[args + 2], ARGV[args + 3], ARGV[args + 4]
+    local before = redis.pcall('GET', KEYS[keys + 2])
+    local requeues = (type(before) == 'string' and tonumber(before) or 0) + 1
     redis.call('SET', KEYS[keys + 1], operation, 'EX', known_for)
-    if redis.call('ZREM', KEYS[1], id) == 0 then
-      verdicts[number] = 'already:' .. operation
-    else
-      redis.call('DEL', KEYS[keys])
-      redis.call('INCR', KEYS[keys + 2])
-      redis.call('EXPIRE', KEYS[keys + 2], counted_for)
-      redis.call('HSET', KEYS[4], item, show)
-      redis.call('ZADD', KEYS[keys + 4], ARGV[args + 5], item)
-      redis.call('ZADD', KEYS[keys + 5], expires, item)
-      redis.call('SADD', KEYS[3], show)
-      redis.call('LPUSH', KEYS[keys + 3], ARGV[args + 6])
-      left = left + 1
-      reasons[reason] = (reasons[reason] or 0) + 1
+    redis.call('SET', KEYS[keys + 2], string.format('%d', requeues), 'EX', counted_for)
+    ids[#ids + 1], bodies[#bodies + 1] = ARGV[args], KEYS[keys]
+    add(map, KEYS[4], item, show)
+    add(positions, KEYS[keys + 4], ARGV[args + 5], item)
+    add(timeouts, KEYS[keys + 5], expires, item)
+    add(lists, KEYS[keys + 3], ARGV[args + 6])
+    if not shows[show] then
+      shows[show] = true
+      shows[#shows + 1] = show
     end
+    left = left + 1
+    reasons[reason] = (reasons[reason] or 0) + 1
   end
 end
 
@@ -95,10 +113,19 @@ local function count_down(field, by)
   end
 end
 
-if left > 0 and not misfit(KEYS[2], 'hash') then
-  count_down('total_items', left)
-  for reason, by in pairs(reasons) do
-    count_down(reason, by)
+if left > 0 then
+  redis.call('ZREM', KEYS[1], unpack(ids))
+  redis.call('DEL', unpack(bodies))
+  write('HSET', map)
+  write('ZADD', positions)
+  write('ZADD', timeouts)
+  redis.call('SADD', KEYS[3], unpack(shows))
+  write('LPUSH', lists)
+  if not misfit(KEYS[2], 'hash') then
+    count_down('total_items', left)
+    for reason, by in pairs(reasons) do
+      count_down(reason, by)
+    end
   end
 end
 
