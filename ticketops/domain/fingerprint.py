@@ -27,7 +27,8 @@ _LAMBDA: Final = re.compile(r"\$\$?Lambda(?:\$\d{1,9})?(?:/(?:0x)?[0-9a-fA-F]{1,
 _PREFIXES: Final = ("Listener failed; ", "Listener failed: ", "Unexpected handler method invocation error; ")
 
 _VARYING: Final = re.compile(
-    r"(?P<uuid>\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b)"
+    r"(?P<plain>[^\W\d_]+(?=[\s,;!?)]|\Z))"
+    r"|(?P<uuid>\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b)"
     r"|(?P<time>\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)"
     r"|(?P<lambda>\$\$?Lambda(?:\$\d{1,9})?(?:/(?:0x)?[0-9a-fA-F]{1,20})?)"
     r"|(?P<hash>@[0-9a-f]{5,16}\b)"
@@ -40,6 +41,7 @@ _VARYING: Final = re.compile(
     r"|(?P<number>(?<![\w<])[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?%?(?!\w))"
     r"|(?P<word>[A-Za-z0-9]*\d[A-Za-z0-9]*)"
 )  # fmt: skip
+"""A plain word comes first and stays what it is: most of a message is passed over by it in one step."""
 _MASKS: Final = {
     "uuid": "<id>", "time": "<time>", "lambda": "$$Lambda", "hash": "@<hash>", "quoted": "<value>", "mail": "<address>",
     "ipv4": "<address>", "ipv6": "<address>", "hex": "<address>", "number": "<n>",
@@ -126,7 +128,13 @@ def _short(error_class: str) -> str:
 
 
 def _mask(found: re.Match[str]) -> str:
-    return _MASKS[found.lastgroup] if found.lastgroup in _MASKS else _mask_word(found[0])
+    match found.lastgroup:
+        case "plain":
+            return found[0]
+        case "word" | None:
+            return _mask_word(found[0])
+        case kind:
+            return _MASKS[kind]
 
 
 def _mask_word(word: str) -> str:
