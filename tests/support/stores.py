@@ -23,14 +23,15 @@ from ticketops.options import PostgresOptions
 from ticketops.ports.operations import Annotations, OperationStore
 
 BEGUN = datetime(2026, 11, 23, 10, 10, tzinfo=UTC)
+UPGRADE = "run `ticketops db upgrade`"
 HOSTILE = "a\0b\ud800\\0\\\x1b[31m\"'\n\t%s{x}é🎫\udcff"
 """NUL, lone surrogates, backslashes, an escape sequence, quotes."""
 
 
 def postgres_place(options: PostgresOptions) -> PostgresPlace:
     driver = Driver(
-        engine=partial(session.engine, options, application="tests"),
-        translated=session.translated,
+        engine=partial(session.engine, options, application="tests", missing=UPGRADE),
+        translated=partial(session.translated, missing=UPGRADE),
         bounded=partial(session.bounded, seconds=options.answer_timeout),
     )
     return PostgresPlace(driver, options.own_schema)

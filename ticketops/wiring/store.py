@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ticketops.ports.ledger import Ledger
     from ticketops.ports.operations import Annotations, OperationStore
 
+_UPGRADE = "run `ticketops db upgrade`"
+
 
 def open_operation_store(config: "Config") -> "OperationStore":
     """Operations and the audit log, for one thread."""
@@ -52,8 +54,8 @@ def open_place(config: "Config") -> "Place":
     from ticketops.backends.store.postgres import Driver, PostgresPlace  # noqa: PLC0415 - loads SQLAlchemy
 
     driver = Driver(
-        engine=partial(session.engine, config.postgres, application="ticketops operations"),
-        translated=session.translated,
+        engine=partial(session.engine, config.postgres, application="ticketops operations", missing=_UPGRADE),
+        translated=partial(session.translated, missing=_UPGRADE),
         bounded=partial(session.bounded, seconds=config.postgres.answer_timeout),
     )
     return PostgresPlace(driver, config.postgres.own_schema)

@@ -67,7 +67,8 @@ class Restore:
 
     def has(self, letter: DeadLetter) -> bool:
         """True where this part of the letter is stored."""
-        return isinstance(self._stored(letter).get(self._part), dict)
+        part = self._stored(letter).get(self._part)
+        return isinstance(part, dict) and bool(part)
 
     def _row(self, letter: DeadLetter) -> Mapping[str, Any]:
         if not self.has(letter):

@@ -33,7 +33,7 @@ from ticketops.domain.deadletters import (
     RequeueOrder,
     Result,
 )
-from ticketops.errors import DataError
+from ticketops.errors import BackendError, LockTimeout, SchemaError
 
 _REQUEUE = "requeue"
 _REMOVE = "remove"
@@ -203,7 +203,9 @@ class DeadRows(DeadRowsReader):
                     return Result(letter.id, Outcome.FAILED, "another row stands in its place")
                 self._check_dead(connection, item)
                 self._count_restored(connection, item, letter.requeues)
-        except (Unfit, DataError) as error:
+        except (SchemaError, LockTimeout):
+            raise
+        except (Unfit, BackendError) as error:
             return Result(letter.id, Outcome.FAILED, str(error))
         return Result(letter.id, Outcome.DONE)
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 BACKEND = "PostgreSQL"
+STATUS = "run `ticketops db status`"
 
 _UNAVAILABLE = {
     "53000": "it has too few resources",
@@ -84,8 +86,8 @@ def connect(
     return connection
 
 
-def engine(options: PostgresOptions, *, application: str = "ticketops") -> "sqlalchemy.Engine":
-    """A SQLAlchemy engine over `connect`; what its driver raises arrives as TicketOps' errors."""
+def engine(options: PostgresOptions, *, application: str = "ticketops", missing: str = STATUS) -> "sqlalchemy.Engine":
+    """A SQLAlchemy engine over `connect`; what its driver raises arrives as by `translated`."""
     import sqlalchemy  # noqa: PLC0415 - only the commands that build queries pay for it
 
     made = sqlalchemy.create_engine(
@@ -93,25 +95,25 @@ def engine(options: PostgresOptions, *, application: str = "ticketops") -> "sqla
         creator=lambda: connect(options, application=application, autocommit=False),
         pool_pre_ping=True,
     )
-    sqlalchemy.event.listen(made, "handle_error", _translate_wrapped)
+    sqlalchemy.event.listen(made, "handle_error", partial(_translate_wrapped, missing=missing))
     return made
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn what psycopg raises into TicketOps' errors."""
+def translated(*, missing: str = STATUS) -> Iterator[None]:
+    """Turn what psycopg raises into TicketOps' errors; `missing` is the hint where a table or column is."""
     try:
         yield
     except psycopg.Error as error:
-        raise _from_driver(error) from error
+        raise _from_driver(error, missing) from error
 
 
-def _translate_wrapped(context: "sqlalchemy.engine.ExceptionContext") -> None:
+def _translate_wrapped(context: "sqlalchemy.engine.ExceptionContext", *, missing: str) -> None:
     if isinstance(context.original_exception, psycopg.Error):
-        raise _from_driver(context.original_exception) from context.original_exception
+        raise _from_driver(context.original_exception, missing) from context.original_exception
 
 
-def _from_driver(error: psycopg.Error) -> TicketOpsError:
+def _from_driver(error: psycopg.Error, missing: str) -> TicketOpsError:
     state = error.sqlstate or ""
     why = _first_line(error)
     if state in _UNAVAILABLE:
@@ -122,13 +124,13 @@ def _from_driver(error: psycopg.Error) -> TicketOpsError:
         return DeniedError(f"{BACKEND} denied the right", why=why, hint="`ticketops db status` lists the rights needed")
     if state.startswith("08") or (not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)):
         return BackendUnavailable(BACKEND, why=why, hint="check postgres.url and that the server runs")
-    return _refusal(state, why)
+    return _refusal(state, why, missing)
 
 
-def _refusal(state: str, why: str) -> BackendError:
+def _refusal(state: str, why: str, missing: str) -> BackendError:
     """The error for a statement that a working server refused."""
     if state in _MISSING:
-        return SchemaError(f"{BACKEND} lacks what was asked for", why=why, hint="run `ticketops db status`")
+        return SchemaError(f"{BACKEND} lacks what was asked for", why=why, hint=missing)
     if state in _LOCKED:
         return LockTimeout(f"{BACKEND} could not lock a row or table in time", why=why, hint="try again")
     if state.startswith("22"):

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Engine, LargeBinary, Table, event, func, select
+from sqlalchemy import BigInteger, Connection, Engine, LargeBinary, Table, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import ExceptionContext
 
 from ticketops.backends.store.columns import AnyText, Moment, escaped
 from ticketops.backends.store.place import Place, Row
 from ticketops.backends.store.tables import tables
-from ticketops.errors import SchemaError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,7 @@ class Driver:
     """How PostgreSQL is reached; wiring knows the backend."""
 
     engine: Callable[[], Engine]
-    """Makes the engine."""
+    """Makes the engine; what it raises is TicketOps' errors."""
     translated: Callable[[], AbstractContextManager[None]]
     """Turns what the driver raises into TicketOps' errors."""
     bounded: Callable[[Connection], AbstractContextManager[None]]
@@ -40,7 +38,6 @@ class PostgresPlace(Place):
     def _engine(self) -> Engine:
         if self._made is None:
             self._made = self._driver.engine()
-            event.listen(self._made, "handle_error", self._explain, insert=True)
         return self._made
 
     @contextmanager
@@ -64,7 +61,7 @@ class PostgresPlace(Place):
         names = ", ".join(f'"{column.name}"' for column in table.columns)
         query = f'COPY "{_quoted(table.schema)}"."{table.name}" ({names}) FROM STDIN (FORMAT BINARY)'
         cursor = connection.connection.cursor()
-        with self._explained(), cursor.copy(query.encode()) as copy:
+        with self._driver.translated(), cursor.copy(query.encode()) as copy:
             copy.set_types([_copied(column.type) for column in table.columns])
             for row in rows:
                 values = list(row)
@@ -82,20 +79,6 @@ class PostgresPlace(Place):
         if self._made is not None:
             self._made.dispose()
             self._made = None
-
-    def _explain(self, context: ExceptionContext) -> None:
-        with self._explained():
-            raise context.original_exception
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            with self._driver.translated():
-                yield
-        except SchemaError as error:
-            raise SchemaError(
-                f"{self.name} lacks the tables of operations", why=error.why, hint="run `ticketops db upgrade`"
-            ) from error
 
 
 def _quoted(schema: str | None) -> str:
