@@ -41,8 +41,6 @@ class DlqOptions:
     """Requeues after which an item is skipped unless --force is given."""
     retention_days: Annotated[float, Meta(ge=0)] = 30.0
     """Days after which `cleanup` drops dead letters and archived ones; 0 keeps them for ever."""
-    header_style: Literal["spring", "connect"] = "spring"
-    """The names of the headers that workers put on the dead letters they write to topics."""
     queues: Mapping[str, QueueOptions] = field(
         default_factory=lambda: {
             "bookings": QueueOptions(kind=QueueKind.REDIS),

@@ -1,6 +1,7 @@
 """`ticketops dlq stats`: what every queue holds, and which failures share one cause."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -69,7 +70,7 @@ def stats(
     if depths and _narrows(said):
         raise UsageError("--depths does not go with a selector", why="no dead letter is read")
     names, selector = named_queues(inv, said.queue), resolved(inv, said, now)
-    return repeated(inv, watch, lambda: _once(inv, names, selector, depths_only=depths))
+    return repeated(inv, watch, lambda: _once(inv, names, selector, depths_only=depths, repeats=bool(watch)))
 
 
 def _narrows(said: SaidOfLetters) -> bool:
@@ -77,16 +78,22 @@ def _narrows(said: SaidOfLetters) -> bool:
     return any(given) or said.match is not None or said.where is not None
 
 
-def _once(inv: Invocation, names: tuple[str, ...], selector: "DeadLetterSelector", *, depths_only: bool) -> int:
+def _once(
+    inv: Invocation, names: tuple[str, ...], selector: "DeadLetterSelector", *, depths_only: bool, repeats: bool
+) -> int:
     from ticketops.services.dlq.survey import Surveyor  # noqa: PLC0415 - `--help` must not pay for it
 
     surveyor = Surveyor(opener(inv), names, selector, now())
-    with reading(inv) as told:
+    with nullcontext(_unheard) if repeats else reading(inv) as told:
         survey = surveyor.run(depths_only=depths_only, told=told)
     queues = [_queue(report, survey) for report in survey.queues]
     record = {"at": survey.at, "selector": selector.words(), "queues": queues}
     inv.out.report("dlq_stats", record, _sections(inv, queues), name="at")
     return tell(inv, survey.trouble)
+
+
+def _unheard(_: "QueueReport") -> None:
+    """Nobody needs a bar on a screen that is drawn again and again."""
 
 
 def _sections(inv: Invocation, queues: list[dict[str, object]]) -> list[Section]:
