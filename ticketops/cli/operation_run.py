@@ -82,7 +82,7 @@ def _bar(operation: "Operation") -> "Iterator[_Observer]":
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]}", markup=False),
         TimeRemainingColumn(),
