@@ -4,16 +4,17 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from confluent_kafka import Producer
 
 from support import dead_records as made
 from support.dead_topics import Brokers
 from support.deadletters import order
-from support.engines import MakeTopic
+from support.engines import MakeKafka, MakeProxy, MakeTopic
 from support.requeuer import STEPS
 from support.waiting import eventually
 from ticketops.backends.kafka.dead_letters import KafkaDeadLetters
@@ -21,6 +22,7 @@ from ticketops.backends.memory.ledger import MemoryLedger
 from ticketops.backends.store.ledger import StoredLedger
 from ticketops.backends.store.sqlite import SqlitePlace
 from ticketops.domain.deadletters import Fault, FaultKind, Mark, Narrowing, Outcome, Result
+from ticketops.embedded.engine import free_port
 from ticketops.embedded.kafka import KafkaServer
 from ticketops.errors import BackendUnavailable
 from ticketops.options import KafkaOptions
@@ -163,6 +165,35 @@ def test_a_broker_that_stops_answering_in_the_middle_leaves_claims_that_a_resume
     own_kafka.restart()
     brokers.send("dlq", b"later", headers=made.spring("events"))
     assert eventually(lambda: queue.count() == 1, 30)
+    queue.close()
+
+
+@pytest.mark.chaos
+def test_connections_that_are_cut_in_the_middle_repeat_nothing(make_kafka: MakeKafka, tcp_proxy: MakeProxy) -> None:
+    port = free_port()
+    proxy = tcp_proxy(port)
+    server = make_kafka({"advertised.listeners": f"PLAINTEXT://{proxy.address}"}, port=port)
+    server.create_topics(["events", "dlq"], partitions=2)
+    options = KafkaOptions(bootstrap_servers=proxy.address)
+    brokers, ledger = Brokers(options), MemoryLedger()
+    for number in range(ITEMS):
+        brokers.send("dlq", b"%d" % number, key=b"B-%d" % number, headers=made.spring("events"))
+    queue = KafkaDeadLetters("dead", "dlq", options, lambda: ledger)
+    for cut in range(3):
+        marks = [letter.mark for letter in queue.scan(EVERYTHING)][:12]
+        finish = queue._sender._finish
+
+        def cut_then_finish(producer: Producer, finish: Callable[[Producer], None] = finish) -> None:
+            proxy.cut()
+            finish(producer)
+
+        queue._sender._finish = cut_then_finish  # type: ignore[method-assign]
+        results = queue.requeue(order(), marks)
+        queue._sender._finish = finish  # type: ignore[method-assign]
+        assert {result.outcome for result in results} == {Outcome.DONE}, cut
+        proxy.cut()
+    assert queue.count() == ITEMS - 36
+    assert set(Counter(message.value() for message in brokers.records("events")).values()) == {1}
     queue.close()
 
 

@@ -1,10 +1,12 @@
 """Dead letters of every family, produced with a real producer, read back and put back."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from support import dead_records as made
 from support.dead_topics import Brokers
@@ -232,9 +234,29 @@ def test_items_of_elsewhere_are_brought_in_with_their_time_of_death(site: Site, 
     other.close()
 
 
+def test_an_item_of_another_cluster_is_not_taken_for_the_one_that_has_its_id_here(site: Site) -> None:
+    site.brokers.send(site.dead, b"there", key=b"B-1", headers=made.spring(site.source), partition=0)
+    letter = site.one()
+    site.brokers.send(site.dead, b"here", key=b"B-2", headers=made.spring(site.source), partition=1)
+    foreign = replace(letter, id=f"{site.dead}/1/0")
+    (result,) = site.queue.put([foreign])
+    assert result.outcome is Outcome.DONE
+    assert sorted(one.payload or b"" for one in site.queue.scan(Narrowing())) == [b"here", b"there", b"there"]
+    assert [result.outcome for result in site.queue.put([letter, replace(letter, stored=b"{", id="a")])] == [
+        Outcome.EXISTS,
+        Outcome.FAILED,
+    ]
+
+
 def test_the_backlog_is_what_the_group_that_failed_has_not_consumed(site: Site) -> None:
     origin = site.brokers.send(site.source, VALUE, key=b"B-1")
     site.brokers.send(site.dead, VALUE, headers=made.spring(origin.topic, origin.partition, origin.offset))
     letter = site.one()
     assert site.queue.backlog(letter.destination) is None
+    consumer = Consumer({"bootstrap.servers": site.brokers.options.bootstrap_servers, "group.id": "email-worker"})
+    consumer.commit(offsets=[TopicPartition(origin.topic, origin.partition, 0)], asynchronous=False)
+    assert site.queue.backlog(letter.destination) == 1
+    site.queue.requeue(order(), [letter.mark])
+    assert site.queue.backlog(letter.destination) == 2
+    consumer.close()
     assert site.queue.backlog("no-such-topic") is None

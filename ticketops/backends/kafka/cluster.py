@@ -1,6 +1,7 @@
 """What a cluster says of its topics: identity, partitions, where they begin and end, settings, groups."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,8 +25,22 @@ from ticketops.backends.kafka.settings import client_settings
 from ticketops.errors import BackendError, BackendUnavailable
 from ticketops.options import KafkaOptions
 
-Answer = TypeVar("Answer")
+Name = TypeVar("Name")
 _ANSWER_SECONDS = 10.0
+_PAUSE = 0.1
+_AGAIN = frozenset(
+    {
+        KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's local codes are public under these names
+        KafkaError._DESTROY_BROKER,  # noqa: SLF001
+        KafkaError._WAIT_COORD,  # noqa: SLF001
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
+"""Of a connection or a leader that is replaced just now."""
 _UNKNOWN_TOPIC = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -76,8 +91,8 @@ class Cluster:
     def topic(self, name: str) -> TopicInfo | None:
         """None where there is no such topic, or this user may not see it."""
         try:
-            futures = self._client().describe_topics(TopicCollection([name]), request_timeout=self._timeout)
-            found = self._answer(futures[name])
+            wanted = TopicCollection([name])
+            found = self._ask(lambda left: self._client().describe_topics(wanted, request_timeout=left))[name]
         except _NoTopicError:
             return None
         incarnation = str(found.topic_id) if found.topic_id else ""
@@ -107,7 +122,8 @@ class Cluster:
         """The topic's configuration; nothing where this user may not read it."""
         resource = ConfigResource(ResourceType.TOPIC, topic)
         try:
-            found = self._answer(self._client().describe_configs([resource], request_timeout=self._timeout)[resource])
+            asked = self._ask(lambda left: self._client().describe_configs([resource], request_timeout=left))
+            found = asked[resource]
         except BackendUnavailable:
             raise
         except (BackendError, _NoTopicError):
@@ -119,8 +135,8 @@ class Cluster:
         numbers = tuple(partitions)
         wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in numbers])
         try:
-            futures = self._client().list_consumer_group_offsets([wanted], request_timeout=self._timeout)
-            parts: list[TopicPartition] = self._answer(futures[group]).topic_partitions
+            asked = self._ask(lambda left: self._client().list_consumer_group_offsets([wanted], request_timeout=left))
+            parts: list[TopicPartition] = asked[group].topic_partitions
         except BackendUnavailable:
             raise
         except (BackendError, _NoTopicError):
@@ -141,29 +157,36 @@ class Cluster:
         found = self._list(topic, partitions, spec, committed=committed)
         return {number: int(info.offset) for number, info in found.items()}
 
-    def _list(
-        self, topic: str, partitions: tuple[int, ...], spec: OffsetSpec, *, committed: bool
-    ) -> dict[int, "_OffsetInfo"]:
+    def _list(self, topic: str, partitions: tuple[int, ...], spec: OffsetSpec, *, committed: bool) -> dict[int, Any]:
         if not partitions:
             return {}
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         wanted = {TopicPartition(topic, number): spec for number in partitions}
         try:
-            futures = self._client().list_offsets(wanted, isolation_level=level, request_timeout=self._timeout)
-            return {part.partition: self._answer(future) for part, future in futures.items()}
+            asked = self._ask(
+                lambda left: self._client().list_offsets(wanted, isolation_level=level, request_timeout=left)
+            )
+            return {part.partition: info for part, info in asked.items()}
         except _NoTopicError:
             return {}
 
-    def _answer(self, future: "Future[Answer]") -> Answer:
-        with translated():
+    def _ask(self, ask: Callable[[float], Mapping[Name, "Future[Any]"]]) -> dict[Name, Any]:
+        """All answers to a question; asked again where a connection broke meanwhile, since it changes nothing."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            left = max(1.0, deadline - time.monotonic())
             try:
-                return future.result(self._timeout + 5)
-            except KafkaException as error:
-                if error.args[0].code() in _UNKNOWN_TOPIC:
+                with translated():
+                    return {name: future.result(left + 5) for name, future in ask(left).items()}
+            except (BackendError, BackendUnavailable) as error:
+                code = _code(error)
+                if code in _UNKNOWN_TOPIC:
                     raise _NoTopicError from error
-                raise
+                if code not in _AGAIN or time.monotonic() > deadline:
+                    raise
             except TimeoutError as error:
                 raise BackendUnavailable(BACKEND, why=self._trouble or "no answer in time") from error
+            time.sleep(_PAUSE)
 
     def _unreachable(self, error: KafkaException) -> BackendUnavailable:
         why = self._trouble or f"{error.args[0].str()} ({error.args[0].name()})"
@@ -189,11 +212,9 @@ def _spec(name: str) -> OffsetSpec:
     return made
 
 
-class _OffsetInfo:
-    """What list_offsets answers for one partition."""
-
-    offset: int
-    timestamp: int
+def _code(error: Exception) -> int | None:
+    cause = error.__cause__
+    return cause.args[0].code() if isinstance(cause, KafkaException) else None
 
 
 class _NoTopicError(Exception):

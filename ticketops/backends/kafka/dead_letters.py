@@ -210,30 +210,28 @@ class KafkaDeadLetters:
 
     def put(self, letters: Sequence[DeadLetter]) -> list[Result]:
         """See DeadLetterQueue; one of elsewhere, or whose record is gone, becomes a new record, as the detail says."""
-        rows = self._rows([letter.id for letter in letters])
+        known = self._rows([letter.id for letter in letters])
+        records = {letter.id: unstored(letter.stored, Place(0, 0)) for letter in letters}
+        rows = {id_: row for id_, row in known.items() if _is_of(records[id_], row)}
         settled = [row for row in rows.values() if not row.unsettled]
         there = self._records(settled) if settled else {}
         reopened = self._ledger.reopen(self._log, list(there)) if there else set()
         results: dict[int, Result] = {}
         new: dict[int, Outgoing] = {}
         for number, letter in enumerate(letters):
-            row = rows.get(letter.id)
+            row, record = rows.get(letter.id), records[letter.id]
             if row is not None and row.place in reopened:
                 reopened.discard(row.place)
                 results[number] = Result(letter.id, Outcome.DONE)
             elif row is not None and (row.unsettled or row.place in there):
                 results[number] = Result(letter.id, Outcome.EXISTS)
-            elif (outgoing := self._outgoing(letter)) is None:
+            elif record is None:
                 results[number] = Result(letter.id, Outcome.FAILED, "it holds no record of a topic")
             else:
-                new[number] = outgoing
-        return [(results | self._bring(letters, new))[number] for number in range(len(letters))]
-
-    def _outgoing(self, letter: DeadLetter) -> Outgoing | None:
-        record = unstored(letter.stored, Place(0, 0))
-        if record is None:
-            return None
-        return Outgoing(self._topic, record.key, letter.payload, brought_in(record.headers, letter.failed_at))
+                headers = brought_in(record.headers, letter.failed_at)
+                new[number] = Outgoing(self._topic, record.key, letter.payload, headers)
+        results |= self._bring(letters, new)
+        return [results[number] for number in range(len(letters))]
 
     def _bring(self, letters: Sequence[DeadLetter], new: dict[int, Outgoing]) -> dict[int, Result]:
         if new and self._cluster.topic(self._topic) is None:
@@ -356,6 +354,11 @@ class KafkaDeadLetters:
         if position is None or position.topic != self._topic:
             return None
         return Place(position.partition, position.offset)
+
+
+def _is_of(record: Record | None, row: Row) -> bool:
+    """False where an id of another cluster is the id of another record here."""
+    return record is None or digest_of(record) == row.entry.digest
 
 
 def _same(row: Row, record: Record | None) -> Record | None:

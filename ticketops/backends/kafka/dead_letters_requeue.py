@@ -14,7 +14,7 @@ from ticketops.domain.deadletters import Mark, Outcome, RequeueOrder, Result
 from ticketops.domain.ledger import Log, Place, RecordState, Row, read_bounds, written_bounds
 from ticketops.domain.partitioner import partition_of
 from ticketops.domain.record_headers import Position, read_death, redriven
-from ticketops.errors import BackendUnavailable
+from ticketops.errors import BackendUnavailable, DeniedError
 from ticketops.ports.ledger import Ledger
 
 GetRecords = Callable[[Sequence[Row]], Mapping[Place, Record]]
@@ -218,8 +218,12 @@ class Requeue:
         return self._tools.cluster.ends(topic, partitions)
 
     def _topic(self, name: str) -> TopicInfo | None:
+        """The topic; None where it is not there, or this user may not see it."""
         if name not in self._topics:
-            self._topics[name] = self._tools.cluster.topic(name) if name else None
+            try:
+                self._topics[name] = self._tools.cluster.topic(name) if name else None
+            except DeniedError:
+                self._topics[name] = None
         return self._topics[name]
 
     def _answers(self, marks: Sequence[Mark]) -> list[Result]:
