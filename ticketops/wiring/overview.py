@@ -34,6 +34,7 @@ def _parts(config: "Config") -> "Iterator[Part]":
     yield from _kafka(config)
     yield from _redis(config)
     yield from _dead_letters(config)
+    yield from _emails(config)
     yield from _alerts(config)
 
 
@@ -75,14 +76,16 @@ def _kafka(config: "Config") -> "Iterator[Part]":
 def _redis(config: "Config") -> "Iterator[Part]":
     from ticketops.services.overview.parts import Question, timed  # noqa: PLC0415
 
-    def figures(timeout: float) -> "RedisFigures":
-        from ticketops.backends.redis.figures import RedisFigures  # noqa: PLC0415 - loads the driver
-
-        bounded = replace(config.redis, connect_timeout=timeout, answer_timeout=timeout)
-        return RedisFigures(bounded, email_list="email-jobs")
-
+    figures = partial(_redis_figures, config)
     yield Question(("backends", "redis"), figures, timed(lambda asked, _: asked.backend()))
     yield Question(("queues",), figures, lambda asked, _: asked.queues())
+
+
+def _redis_figures(config: "Config", timeout: float) -> "RedisFigures":
+    from ticketops.backends.redis.figures import RedisFigures  # noqa: PLC0415 - loads the driver
+
+    bounded = replace(config.redis, connect_timeout=timeout, answer_timeout=timeout)
+    return RedisFigures(bounded, email_list=config.worker.emails.list)
 
 
 def _dead_letters(config: "Config") -> "Iterator[Part]":
@@ -96,6 +99,20 @@ def _dead_letters(config: "Config") -> "Iterator[Part]":
 
 def _named(config: "Config", name: str, timeout: float) -> "DeadLetterQueue":
     return open_queue(config, name, timeout=timeout)
+
+
+def _emails(config: "Config") -> "Iterator[Part]":
+    from ticketops.services.overview.emails import EmailProbe  # noqa: PLC0415
+    from ticketops.services.overview.parts import Question  # noqa: PLC0415
+
+    def probe(timeout: float) -> EmailProbe:
+        from ticketops.backends.postgres.email_figures import PostgresEmailFigures  # noqa: PLC0415 - loads the driver
+
+        return EmailProbe(
+            PostgresEmailFigures(config.postgres, config.worker.emails, timeout), _redis_figures(config, timeout)
+        )
+
+    yield Question(("emails",), probe, lambda asked, _: asked.figures())
 
 
 def _alerts(config: "Config") -> "Iterator[Part]":

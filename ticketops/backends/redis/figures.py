@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Session
+from ticketops.domain.overview.emails import EmailEntries
 from ticketops.domain.overview.snapshot import BackendFigures, RedisQueueFigures
 from ticketops.domain.wire.items import decode_item
 from ticketops.errors import WireError
@@ -57,6 +58,13 @@ class RedisFigures:
             deepest=tuple(deepest[:_DEEPEST]),
             emails=emails,
         )
+
+    def email_entries(self, limit: int) -> EmailEntries:
+        """The list of email jobs: its depth, and its entries where there are at most `limit`."""
+        with self._session.use() as client:
+            depth = int(client.llen(self._email_list))
+            entries = client.lrange(self._email_list, 0, -1) if depth <= limit else []
+        return EmailEntries(len(entries) if entries else depth, tuple(entries))
 
     def close(self) -> None:
         """Give up the connection; idempotent."""

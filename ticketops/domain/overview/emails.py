@@ -1,0 +1,52 @@
+"""Email jobs: a row alone is never sent, so rows and the Redis list are looked at together."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ticketops.domain.overview.snapshot import EmailFigures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailRows:
+    """What the database says."""
+
+    pending: int
+    oldest_seconds: float | None
+    failed: int
+    """Failed within 24 hours."""
+    old: tuple[str, ...]
+    """Ids of pending rows that are old enough to have an entry; the oldest ones, where there are many."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmailEntries:
+    """What the list says."""
+
+    depth: int
+    entries: tuple[bytes, ...]
+    """Its entries; fewer than `depth` where there are too many to be read."""
+
+
+def email_figures(rows: EmailRows, list_: EmailEntries) -> EmailFigures:
+    """Rows and entries together; of a list too long to be read, at least how many rows have no entry."""
+    if len(list_.entries) == list_.depth:
+        known = set(_ids(list_.entries))
+        without = sum(1 for row in rows.old if row not in known)
+    else:
+        without = max(rows.pending - list_.depth, 0)
+    return EmailFigures(
+        pending=rows.pending, oldest_seconds=rows.oldest_seconds, without_entry=without, failed=rows.failed
+    )
+
+
+def _ids(entries: Sequence[bytes]) -> list[str]:
+    found = []
+    for entry in entries:
+        try:
+            value = json.loads(entry)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            found.append(str(value.get("id")))
+    return found
