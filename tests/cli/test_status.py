@@ -8,19 +8,24 @@ import pytest
 
 from support.cli import Cli, Result
 from support.engines import MakeProxy
-from ticketops.options import KafkaOptions, PostgresOptions
+from ticketops.options import KafkaOptions, PostgresOptions, RedisOptions
 
 NOWHERE = "127.0.0.1:1"
 
 
 @pytest.fixture
-def status(cli: Cli, database: PostgresOptions, kafka: KafkaOptions) -> Cli:
-    configure(cli.folder, database.url, kafka.bootstrap_servers)
+def status(cli: Cli, database: PostgresOptions, kafka: KafkaOptions, redis: RedisOptions) -> Cli:
+    configure(cli.folder, database.url, kafka.bootstrap_servers, redis.url)
     return cli
 
 
-def configure(folder: Path, postgres: str, kafka: str) -> None:
+def configure(folder: Path, postgres: str, kafka: str, redis: str) -> None:
     text = f"""
+[status]
+timeout = 20
+[redis]
+url = "{redis}"
+
 [postgres]
 url = "{postgres}"
 [kafka]
@@ -67,7 +72,7 @@ def test_a_history_that_is_broken_is_a_note(status: Cli) -> None:
 
 
 def test_kafka_lost_and_the_rest_is_shown(status: Cli) -> None:
-    said = status("status", "-o", "json", "--timeout", "1", "--set", f"kafka.bootstrap_servers={NOWHERE}")
+    said = status("status", "-o", "json", "--timeout", "8", "--set", f"kafka.bootstrap_servers={NOWHERE}")
     assert said.code == 7
     found = lines(said)
     assert found["backend kafka"]["word"] == "LOST"
@@ -76,7 +81,7 @@ def test_kafka_lost_and_the_rest_is_shown(status: Cli) -> None:
 
 
 def test_everything_lost(cli: Cli) -> None:
-    configure(cli.folder, f"postgresql://{NOWHERE}/booking", NOWHERE)
+    configure(cli.folder, f"postgresql://{NOWHERE}/booking", NOWHERE, f"redis://{NOWHERE}")
     said = cli("status", "--timeout", "1")
     assert said.code == 7
     assert "Traceback" not in said.err
@@ -84,13 +89,13 @@ def test_everything_lost(cli: Cli) -> None:
 
 
 def test_a_database_that_hangs_costs_its_own_lines(
-    cli: Cli, database: PostgresOptions, kafka: KafkaOptions, tcp_proxy: MakeProxy
+    cli: Cli, database: PostgresOptions, kafka: KafkaOptions, redis: RedisOptions, tcp_proxy: MakeProxy
 ) -> None:
     proxy = tcp_proxy(int(database.url.rpartition(":")[2].partition("/")[0]))
     proxy.stall()
-    configure(cli.folder, proxy.url(database.url), kafka.bootstrap_servers)
+    configure(cli.folder, proxy.url(database.url), kafka.bootstrap_servers, redis.url)
     started = time.monotonic()
-    said = cli("status", "-o", "json", "--timeout", "2")
+    said = cli("status", "-o", "json", "--timeout", "5")
     assert time.monotonic() - started < 30
     assert said.code == 7
     found = lines(said)
@@ -98,8 +103,10 @@ def test_a_database_that_hangs_costs_its_own_lines(
     assert found["backend kafka"]["word"] == "OK"
 
 
-def test_missing_tables_are_lines(cli: Cli, empty_database: PostgresOptions, kafka: KafkaOptions) -> None:
-    configure(cli.folder, empty_database.url, kafka.bootstrap_servers)
+def test_missing_tables_are_lines(
+    cli: Cli, empty_database: PostgresOptions, kafka: KafkaOptions, redis: RedisOptions
+) -> None:
+    configure(cli.folder, empty_database.url, kafka.bootstrap_servers, redis.url)
     said = cli("status", "-o", "json")
     assert said.code == 7
     assert "no table booking.outbox_events" in str(lines(said)["outbox pending"]["note"])
