@@ -61,7 +61,6 @@ CASES: Mapping[str, tuple[dict[str, Any], str, Grade]] = {
         Grade.WARN,
     ),
     "bookings expired": ({"states": {"booking": said(replace(STATES, expired=1))}}, "EXPIRED", Grade.WARN),
-    "transitions refused": ({"states": {"booking": said(replace(STATES, invalid=1))}}, "INVALID", Grade.WARN),
     "compensation late": (
         {"compensations": said(replace(COMPENSATIONS, due=1, oldest_due_seconds=301.0))},
         "LATE",

@@ -33,7 +33,6 @@ STATES = StateFigures(
     limits={"PAYMENT_PENDING": 900.0},
     oldest={"PAYMENT_PENDING": 30.0},
     expired=0,
-    invalid=0,
 )
 COMPENSATIONS = CompensationFigures(due=0, never=0, failed=0, oldest_due_seconds=None)
 EMAILS = EmailFigures(pending=0, oldest_seconds=None, without_entry=0, failed=0)

@@ -1,6 +1,6 @@
 """The snapshot of everything, put together from what is configured."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from ticketops.backends.postgres.figures import PostgresFigures
     from ticketops.backends.redis.figures import RedisFigures
     from ticketops.config import Config
+    from ticketops.domain.overview.snapshot import StateFigures
     from ticketops.ports.deadletters import DeadLetterQueue
     from ticketops.ports.relay import ShardLeases
+    from ticketops.ports.states import StateView
     from ticketops.services.overview.collector import Part
     from ticketops.services.overview.status import Overview
 
@@ -34,6 +36,7 @@ def _parts(config: "Config") -> "Iterator[Part]":
     yield from _kafka(config)
     yield from _redis(config)
     yield from _dead_letters(config)
+    yield from _states(config)
     yield from _emails(config)
     yield from _alerts(config)
 
@@ -99,6 +102,22 @@ def _dead_letters(config: "Config") -> "Iterator[Part]":
 
 def _named(config: "Config", name: str, timeout: float) -> "DeadLetterQueue":
     return open_queue(config, name, timeout=timeout)
+
+
+def _states(config: "Config") -> "Iterator[Part]":
+    from ticketops.domain.bookings import BOOKING  # noqa: PLC0415
+    from ticketops.services.overview import states  # noqa: PLC0415
+    from ticketops.services.overview.parts import Question  # noqa: PLC0415
+    from ticketops.wiring.transitions import Configured, machine_named, open_state_view  # noqa: PLC0415
+
+    def opened(name: str, timeout: float) -> "StateView":
+        return open_state_view(config, name, timeout=timeout)
+
+    def asking(found: Configured) -> "Callable[[StateView, float], StateFigures]":
+        return lambda view, _: states.figures(view, found.machine, found.limits)
+
+    for name in (BOOKING.name, *config.machines):
+        yield Question(("states", name), partial(opened, name), asking(machine_named(config, name)))
 
 
 def _emails(config: "Config") -> "Iterator[Part]":

@@ -122,7 +122,7 @@ def lag(value: Sequence[GroupLag], _: Thresholds, __: Trends) -> Iterator[Check]
 
 
 def states(value: StateFigures, _: Thresholds, __: Trends) -> Iterator[Check]:
-    """STUCK: longer in a state than its limit; EXPIRED: past expires_at; INVALID: transitions that were refused."""
+    """STUCK: longer in a state than its limit; EXPIRED: past expires_at."""
     prefix = "" if value.machine == "booking" else f"{value.machine} "
     for state, number in value.stuck.items():
         yield Check(
@@ -138,20 +138,16 @@ def states(value: StateFigures, _: Thresholds, __: Trends) -> Iterator[Check]:
             note=f"{value.counts.get(state, 0)} in this state",
             next=f"ticketops state stuck --state {state}" if number else "",
         )
-    for subject, number, word, following in (
-        ("expired", value.expired, "EXPIRED", "ticketops state expire --dry-run"),
-        ("invalid transitions", value.invalid, "INVALID", "ticketops state verify"),
-    ):
-        yield Check(
-            area="state",
-            subject=prefix + subject,
-            word=word if number else "OK",
-            grade=Grade.WARN if number else Grade.OK,
-            value=number,
-            unit=Unit.COUNT,
-            threshold=0,
-            next=following if number else "",
-        )
+    yield Check(
+        area="state",
+        subject=f"{prefix}expired",
+        word="EXPIRED" if value.expired else "OK",
+        grade=Grade.WARN if value.expired else Grade.OK,
+        value=value.expired,
+        unit=Unit.COUNT,
+        threshold=0,
+        next="ticketops state expire --dry-run" if value.expired else "",
+    )
 
 
 def compensations(value: CompensationFigures, bounds: Thresholds, _: Trends) -> Iterator[Check]:

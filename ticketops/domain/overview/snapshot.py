@@ -169,9 +169,7 @@ class StateFigures:
     oldest: Mapping[str, float]
     """State = seconds that the oldest has been in it."""
     expired: int
-    """Past expires_at and not ended."""
-    invalid: int
-    """Invalid transitions refused within 24 hours."""
+    """Past expires_at, and their expiry would move them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
