@@ -78,6 +78,7 @@ class KafkaDeadLetters:
         self._bodies = self._reader()
         self._seeker = RecordReader(options, "ticketops-dead-letters", committed=False, quiet=timeout)
         self._feeder = self._reader()
+        self._forgot = False
         self._sender = Sender(options, "ticketops-dead-letters", timeout=timeout)
 
     @property
@@ -325,11 +326,13 @@ class KafkaDeadLetters:
         complete = self._indexer.run(seconds)
         if not complete:
             self._indexer.pause()
-        elif topic.bounds:
+        elif not self._forgot:
             self._forget(topic)
         return complete
 
     def _forget(self, topic: _Topic) -> None:
+        """Once for each instance: what it is about takes days."""
+        self._forgot = True
         before = self._ledger.now() - _KEPT
         for number, bound in topic.bounds.items():
             if bound.start:
