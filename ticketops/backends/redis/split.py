@@ -71,11 +71,19 @@ class SplitChanges:
         return Result(mark.id, Outcome.DONE if answer else Outcome.CHANGED)
 
     def _look(self, mark: Mark) -> _Seen:
-        with self._session.use() as client:
-            score = client.zscore(self._keys.items, mark.id)
-            mover = client.get(self._keys.moved(mark.id))
+        there, mover = self._stand(mark)
         (found,) = fetch(self._session, self._keys, [mark.id], split=True)
-        return _Seen(mark, found, score is not None, name_of(mover) if mover else "")
+        if there and found.state == MISSING:  # it may have left since, its body last
+            there, mover = self._stand(mark)
+        return _Seen(mark, found, there, mover)
+
+    def _stand(self, mark: Mark) -> tuple[bool, str]:
+        """Whether the id is there, and who moved it or is at it."""
+        with self._session.use() as client:
+            # In this order: who moved it is written after it left, so that one who reads both late sees that it left.
+            mover = client.get(self._keys.moved(mark.id))
+            score = client.zscore(self._keys.items, mark.id)
+        return score is not None, name_of(mover) if mover else ""
 
     def _requeue(self, operation: UUID, mark: Mark, deadline: Deadline, number: int) -> Result:
         seen = self._look(mark)
