@@ -11,6 +11,8 @@ from ticketops.options import (
     OutboxOptions,
     PostgresOptions,
     RedisOptions,
+    RedisQueueOptions,
+    RedisTlsOptions,
     RelayOptions,
 )
 
@@ -61,6 +63,11 @@ def test_topics_by_pattern_may_be_named() -> None:
         (PostgresOptions(url="localhost"), "postgres.url is no connection string"),
         (PostgresOptions(schema=""), "postgres.schema is empty"),
         (RedisOptions(url="localhost:6379"), "redis.url is no Redis URL"),
+        (RedisOptions(cluster=True, sentinels=("s1:26379",)), "redis.cluster and redis.sentinels contradict"),
+        (RedisOptions(cluster=True, url="unix:///run/redis.sock"), "redis.url is a socket's"),
+        (RedisOptions(sentinels=("s1:26379", "s2:port")), "redis.sentinels names s2:port"),
+        (RedisOptions(tls=RedisTlsOptions(key_file="/me.key")), "a certificate without its key"),
+        (RedisOptions(queue=RedisQueueOptions(requeues_days=7)), "redis.queue.requeues_days is below"),
         (KafkaOptions(bootstrap_servers=" "), "kafka.bootstrap_servers is empty"),
         (KafkaOptions(password="x"), "kafka.password is set without kafka.username"),  # noqa: S106 - no real one
     ],

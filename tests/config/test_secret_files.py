@@ -45,7 +45,12 @@ def test_a_file_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("section", "plain", "reference"),
-    [("postgres", "url", "url_file"), ("redis", "url", "url_file"), ("kafka", "password", "password_file")],
+    [
+        ("postgres", "url", "url_file"),
+        ("redis", "url", "url_file"),
+        ("redis", "sentinel_password", "sentinel_password_file"),
+        ("kafka", "password", "password_file"),
+    ],
 )
 def test_both_ways_in_one_place_contradict_each_other(tmp_path: Path, section: str, plain: str, reference: str) -> None:
     with pytest.raises(ConfigError, match="contradict each other"):

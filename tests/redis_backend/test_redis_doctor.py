@@ -5,9 +5,12 @@ import time
 import pytest
 
 from support.bookings import Bookings
-from support.deadletters import order
+from support.deadletters import RedisBox, order
+from support.valkeys import client_of
 from ticketops.domain.deadletters import FaultKind, Narrowing, Outcome
 from ticketops.domain.wire.items import encode_item
+from ticketops.embedded.valkey import ValkeyServer
+from ticketops.options import RedisOptions
 
 EVERYTHING = Narrowing()
 OLD = 500.0
@@ -177,3 +180,23 @@ def test_what_changed_meanwhile_is_left_alone(bookings: Bookings) -> None:
 
     bookings.queue.mend(60.0, meddle)
     assert bookings.redis.smembers(bookings.key("booking:active-queues")) == {b"E9"}
+
+
+def test_no_command_takes_a_whole_queue_at_once(own_valkey: ValkeyServer) -> None:
+    box = RedisBox(RedisOptions(url=own_valkey.url), "t:")
+    bookings = Bookings(box, "t:")
+    for number in range(700):
+        bookings.worker.dead_letter(bookings.worker.item(f"E{number % 3}"), age=OLD)
+        bookings.worker.enqueue(bookings.worker.item(f"E{number % 3}"))
+    with client_of(own_valkey) as watcher:
+        watcher.config_resetstat()
+        bookings.queue.count()
+        bookings.queue.newest_failure()
+        marks = [letter.mark for letter in bookings.queue.scan(EVERYTHING)]
+        list(bookings.queue.faults(60.0))
+        bookings.queue.requeue(order(), marks[:100])
+        used = {name.removeprefix("cmdstat_") for name in watcher.info("commandstats")}
+    box.leave()
+    assert len(marks) == 700
+    assert used & {"evalsha", "zrange"}
+    assert not used & {"keys", "smembers", "hgetall", "hkeys", "hvals", "sort", "zrangebyscore", "flushall", "flushdb"}

@@ -212,9 +212,29 @@ def test_a_wrong_password_and_a_missing_right_are_denied(
     own.redis.acl_setuser("reader", enabled=True, passwords=["+pass"], categories=["+@read"], keys=["*"])
     reader = queue_at(opened, RedisOptions(url=f"redis://reader:pass@127.0.0.1:{own_valkey.port}/0"))
     assert reader.count() == 3
+    own.redis.acl_setuser("reader", categories=["+@scripting"], commands=["+time"])
+    marks = [letter.mark for letter in reader.scan(EVERYTHING)]
+    assert len(marks) == 3
     with pytest.raises(DeniedError):
-        reader.requeue(order(), [letter.mark for letter in own.queue.scan(EVERYTHING)])
+        reader.requeue(order(), marks)
     assert own.queue.count() == 3
+
+
+@pytest.mark.parametrize("lacking", ["set", "lpush", "zrem", "del", "hset", "zadd", "sadd", "hincrby"])
+def test_a_right_that_is_missing_for_a_late_step_is_found_before_the_first(
+    own: Bookings, own_valkey: ValkeyServer, opened: ExitStack, lacking: str
+) -> None:
+    die(own)
+    rights = ["+@read", "+@write", "+@scripting", "+@connection"]
+    own.redis.acl_setuser(
+        "ops", enabled=True, passwords=["+pass"], categories=rights, commands=["+time", f"-{lacking}"], keys=["*"]
+    )
+    queue = queue_at(opened, RedisOptions(url=f"redis://ops:pass@127.0.0.1:{own_valkey.port}/0"))
+    marks = [letter.mark for letter in queue.scan(EVERYTHING)]
+    before = own.snapshot()
+    with pytest.raises(DeniedError, match=lacking.upper()):
+        queue.requeue(order(), marks)
+    assert own.snapshot() == before
 
 
 def test_an_acl_user_with_the_rights_it_needs(own: Bookings, own_valkey: ValkeyServer, opened: ExitStack) -> None:

@@ -96,6 +96,8 @@ def _code(error: exceptions.RedisError, why: str) -> str:
             return code
     if "OOM command not allowed" in why:  # as a script's error says it
         return "OOM"
+    if "ACL failure in script" in why:
+        return "NOPERM"
     word = why.partition(" ")[0].rstrip(":")
     if word == "ERR" or not word.isupper():
         return next(

@@ -14,12 +14,32 @@ local verdicts, added, reasons = {}, 0, {}
 local count = (#ARGV - 1) / 6
 local kind = redis.call('TYPE', KEYS[1]).ok
 
+-- A right that is missing would end the script in the middle: every command is asked for before the first.
+local function missing_right(commands)
+  for _, command in ipairs(commands) do
+    if redis.acl_check_cmd and not redis.acl_check_cmd(unpack(command)) then
+      return redis.error_reply('NOPERM this user has no permissions to run the ' .. command[1] .. ' command')
+    end
+  end
+end
+
 local function look(keys, args)
   if kind ~= 'zset' and kind ~= 'none' then
     return 'failed:' .. KEYS[1] .. ' is a ' .. kind .. ', not a zset'
   end
   local there = redis.call('ZSCORE', KEYS[1], ARGV[args]) or redis.call('EXISTS', KEYS[keys]) == 1
   return there and 'exists' or 'done'
+end
+
+local denied = count > 0 and missing_right({
+  { 'ZADD', KEYS[1], '1', '1' },
+  { 'SET', KEYS[3], '1' },
+  { 'DEL', KEYS[4] },
+  { 'HGET', KEYS[2], '1' },
+  { 'HINCRBY', KEYS[2], '1', '1' },
+})
+if denied then
+  return denied
 end
 
 for number = 1, count do

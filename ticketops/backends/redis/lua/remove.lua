@@ -14,6 +14,15 @@ local operation, known_for = ARGV[1], ARGV[2]
 local verdicts, ids, bodies, reasons, seen = {}, {}, {}, {}, {}
 local count = (#ARGV - 2) / 3
 
+-- A right that is missing would end the script in the middle: every command is asked for before the first.
+local function missing_right(commands)
+  for _, command in ipairs(commands) do
+    if redis.acl_check_cmd and not redis.acl_check_cmd(unpack(command)) then
+      return redis.error_reply('NOPERM this user has no permissions to run the ' .. command[1] .. ' command')
+    end
+  end
+end
+
 local function digest_of(key)
   local body = redis.pcall('GET', key)
   if type(body) == 'table' then
@@ -33,6 +42,17 @@ local function look(keys, args)
   local digest = ARGV[args + 1] ~= '' and digest_of(KEYS[keys]) or ''
   seen[ARGV[args]] = digest == ARGV[args + 1] or digest == 'missing'
   return seen[ARGV[args]] and 'done' or 'changed'
+end
+
+local denied = count > 0 and missing_right({
+  { 'SET', KEYS[4], '1' },
+  { 'ZREM', KEYS[1], '1' },
+  { 'DEL', KEYS[3] },
+  { 'HGET', KEYS[2], '1' },
+  { 'HINCRBY', KEYS[2], '1', '1' },
+})
+if denied then
+  return denied
 end
 
 for number = 1, count do

@@ -28,6 +28,15 @@ local function misfit(key, wanted)
   end
 end
 
+-- A right that is missing would end the script in the middle: every command is asked for before the first.
+local function missing_right(commands)
+  for _, command in ipairs(commands) do
+    if redis.acl_check_cmd and not redis.acl_check_cmd(unpack(command)) then
+      return redis.error_reply('NOPERM this user has no permissions to run the ' .. command[1] .. ' command')
+    end
+  end
+end
+
 local function look(keys, args)
   local id = ARGV[args]
   if seen[id] then
@@ -77,6 +86,21 @@ local verdicts, left, reasons = {}, 0, {}
 local ids, bodies, shows, map, positions, timeouts, lists = {}, {}, {}, {}, {}, {}, {}
 local count = (#ARGV - ARGS_BEFORE) / ARGS_PER_ITEM
 
+local denied = count > 0 and missing_right({
+  { 'SET', KEYS[6], '1' },
+  { 'HSET', KEYS[4], '1', '1' },
+  { 'ZADD', KEYS[9], '1', '1' },
+  { 'SADD', KEYS[3], '1' },
+  { 'LPUSH', KEYS[8], '1' },
+  { 'ZREM', KEYS[1], '1' },
+  { 'DEL', KEYS[5] },
+  { 'HGET', KEYS[2], '1' },
+  { 'HINCRBY', KEYS[2], '1', '1' },
+})
+if denied then
+  return denied
+end
+
 for number = 1, count do
   local keys = KEYS_BEFORE + (number - 1) * KEYS_PER_ITEM + 1
   local args = ARGS_BEFORE + (number - 1) * ARGS_PER_ITEM + 1
@@ -114,13 +138,13 @@ local function count_down(field, by)
 end
 
 if left > 0 then
-  redis.call('ZREM', KEYS[1], unpack(ids))
-  redis.call('DEL', unpack(bodies))
   write('HSET', map)
   write('ZADD', positions)
   write('ZADD', timeouts)
   redis.call('SADD', KEYS[3], unpack(shows))
   write('LPUSH', lists)
+  redis.call('ZREM', KEYS[1], unpack(ids))
+  redis.call('DEL', unpack(bodies))
   if not misfit(KEYS[2], 'hash') then
     count_down('total_items', left)
     for reason, by in pairs(reasons) do
