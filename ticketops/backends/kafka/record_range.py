@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterator
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ticketops.backends.kafka.consumer import consumer_settings, places_at, record_of
 from ticketops.backends.kafka.errors import BACKEND, from_driver, translated
@@ -13,6 +13,11 @@ from ticketops.errors import BackendUnavailable, SchemaError
 from ticketops.options import KafkaOptions
 
 _CHUNK = 500
+_AGAIN = 0.2
+"""Seconds."""
+_MOVED = frozenset(
+    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
+)
 
 
 class KafkaRecordRange:
@@ -84,8 +89,19 @@ class KafkaRecordRange:
     def _begun(self, places: list[TopicPartition]) -> list[TopicPartition]:
         chosen = places_at(self._consumer, places, self._start)
         if self._start.kind is StartKind.COMMITTED:
-            chosen = self._consumer.committed(places, timeout=self._timeout)
+            chosen = self._committed(places)
         return [TopicPartition(p.topic, p.partition, max(p.offset, self._ends(p)[0])) for p in chosen]
+
+    def _committed(self, places: list[TopicPartition]) -> list[TopicPartition]:
+        """The group's offsets; a coordinator that has just moved is asked again."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return self._consumer.committed(places, timeout=self._timeout)
+            except KafkaException as error:
+                if error.args[0].code() not in _MOVED or time.monotonic() > deadline:
+                    raise
+            self._consumer.poll(_AGAIN)
 
     def _ends(self, place: TopicPartition) -> tuple[int, int]:
         found = self._consumer.get_watermark_offsets(

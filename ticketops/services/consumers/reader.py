@@ -67,6 +67,8 @@ class Reader:
         self._metrics = metrics
         self._setup = setup
         self._paused: frozenset[Partition] = frozenset()
+        self._unsure: set[Partition] = set()
+        """Just assigned: whether a pause of earlier days still holds is the driver's secret."""
         self._new: set[Partition] = set()
         """Partitions whose suspects are not known yet."""
         self._held: list[Record] = []
@@ -111,7 +113,7 @@ class Reader:
         self.joined = True
         self._dispatch.assign(partitions)
         self._new |= set(partitions)
-        self._paused -= frozenset(partitions)
+        self._unsure |= set(partitions)
         if partitions:
             self._log.info("assigned", partitions=_names(partitions))
 
@@ -136,6 +138,7 @@ class Reader:
     def _forget(self, partitions: Collection[Partition]) -> None:
         self._dispatch.forget(partitions)
         self._new -= set(partitions)
+        self._unsure -= set(partitions)
         self._paused -= frozenset(partitions)
         self._held = [record for record in self._held if record.position.partition not in partitions]
         self._suspects = {at: n for at, n in self._suspects.items() if at.partition not in partitions}
@@ -188,10 +191,11 @@ class Reader:
         """Pause what is full, what an operator paused, and what is not known yet; resume the rest."""
         ours = self._dispatch.partitions
         wanted = self._dispatch.full() | self._new | {p for p in ours if p.topic in self.paused_topics}
-        if pause := wanted - self._paused:
+        if pause := wanted - (self._paused - self._unsure):
             self._source.pause(pause)
-        if resume := (self._paused & ours) - wanted:
+        if resume := ((self._paused | self._unsure) & ours) - wanted:
             self._source.resume(resume)
+        self._unsure.clear()
         self._paused = frozenset(wanted)
         self._metrics.holding(
             unfinished=self._dispatch.unfinished,
