@@ -15,7 +15,7 @@ from ticketops.cli.nouns import NOUNS, load, root
 from ticketops.config import load as load_config
 from ticketops.config.schema import keys, sections
 from ticketops.domain.alerts.facts import FIELDS
-from ticketops.options import HttpOptions, RelayOptions
+from ticketops.options import HttpOptions, RelayOptions, WorkerOptions
 from ticketops.services.metrics import RelayMetrics
 from ticketops.services.overview.series import metrics
 
@@ -26,13 +26,13 @@ PAGES = [
 ]
 GENERATED = ROOT / "docs/commands.md"
 WRITTEN = [page for page in PAGES if page != GENERATED]
-UNIT = ROOT / "deploy/ticketops-relay.service"
+UNITS = [ROOT / "deploy/ticketops-relay.service", ROOT / "deploy/ticketops-worker@.service"]
 DOCKERFILE = ROOT / "deploy/Dockerfile"
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^\s*(?:\$ )?(?:\S*/)?ticketops (.*)$")
 _CODE = re.compile(r"`([^`\n]+)`")
-_KEY = re.compile(r"(postgres|kafka|redis|outbox|relay|dlq|http|log)(\.[a-z_]+)+")
+_KEY = re.compile(r"(postgres|kafka|redis|outbox|relay|dlq|worker|http|log)(\.[a-z_]+)+")
 _FUNCTIONS = {"outbox.add"}
 _FILE = re.compile(r".*\.(md|toml|py|sql)")
 
@@ -149,13 +149,14 @@ def test_the_picture_of_the_demo_names_no_other_host() -> None:
     assert not re.findall(r"https?://(?!www\.w3\.org/)", picture)
 
 
-def test_the_unit_runs_what_there_is() -> None:
-    unit = UNIT.read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.stem)
+def test_the_unit_runs_what_there_is(file: Path) -> None:
+    unit = file.read_text(encoding="utf-8")
     (line,) = re.findall(r"^ExecStart=\S+/ticketops (.*)$", unit, re.MULTILINE)
-    _parse(line)
+    _parse(line.replace("%i", "payments"))
     settings = dict(re.findall(r"^(\w+)=(.*)$", unit, re.MULTILINE))
     assert settings["Type"] == "notify"
-    assert float(settings["TimeoutStopSec"]) > RelayOptions().stop_timeout
+    assert float(settings["TimeoutStopSec"]) > max(RelayOptions().stop_timeout, WorkerOptions().stop_timeout)
     assert float(settings["WatchdogSec"]) > 60
 
 
