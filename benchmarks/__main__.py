@@ -17,7 +17,17 @@ from benchmarks.report import Report
 from benchmarks.scale import Scale
 from benchmarks.stage import Stage
 
-MODULES = ("mark_rate", "delete_rate", "latency", "old_rows", "memory", "idle", "dead_letters", "dead_topic")
+MODULES = (
+    "mark_rate",
+    "delete_rate",
+    "latency",
+    "old_rows",
+    "memory",
+    "idle",
+    "dead_letters",
+    "dead_topic",
+    "transitions",
+)
 _WARM_UP = 400_000
 """Records that Kafka takes before anything is measured: its code is compiled as it is used."""
 

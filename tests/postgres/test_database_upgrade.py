@@ -34,6 +34,11 @@ DEBEZIUM = OutboxOptions(
 )
 EVERYTHING = UpgradeRequest.everything()
 NOTHING_MORE = UpgradeRequest()
+STATE_INDEXES = [
+    "add-bookings_ticketops_open",
+    "add-bookings_ticketops_payment",
+    "add-booking_seats_ticketops_booking",
+]
 INSERT = (
     "insert into booking.outbox_events (id, aggregate_type, aggregate_id, event_type, payload, status, created_at, "
     "retry_count) values (%s, 'BOOKING', %s, 'BOOKING_CREATED', '{}', 'PENDING', now(), 0)"
@@ -159,9 +164,10 @@ def test_the_java_services_tables_stay_as_they_are(java_database: PostgresOption
         (UpgradeRequest(add_index=True), ["own-schema", "add-index"]),
         (UpgradeRequest(add_trigger=True), ["own-schema", "add-trigger"]),
         (UpgradeRequest(tune_autovacuum=True), ["own-schema", "tune-autovacuum"]),
+        (UpgradeRequest(add_state_indexes=True), ["own-schema", *STATE_INDEXES]),
         (
             EVERYTHING,
-            ["own-schema", "add-seq", "number-rows", "add-index", "add-trigger", "tune-autovacuum"],
+            ["own-schema", "add-seq", "number-rows", "add-index", "add-trigger", "tune-autovacuum", *STATE_INDEXES],
         ),
     ],
 )

@@ -60,7 +60,10 @@ def upgrade(  # noqa: PLR0913 - one argument per option
     tune_autovacuum: Annotated[
         bool, typer.Option("--tune-autovacuum", help="Vacuum it by threshold, not by share.")
     ] = False,
-    everything: Annotated[bool, typer.Option("--all", help="All four of these.")] = False,
+    add_state_indexes: Annotated[
+        bool, typer.Option("--add-state-indexes", help="Build what `ticketops state` reads bookings by, concurrently.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All five of these.")] = False,
     create_outbox: Annotated[
         bool, typer.Option("--create-outbox", help="Create the outbox alone, beside tables that are not ours.")
     ] = False,
@@ -73,6 +76,7 @@ def upgrade(  # noqa: PLR0913 - one argument per option
         add_index=add_index or everything,
         add_trigger=add_trigger or everything,
         tune_autovacuum=tune_autovacuum or everything,
+        add_state_indexes=add_state_indexes or everything,
         create_outbox=create_outbox,
     )
     _upgrade(invocation(ctx), request, dry_run=dry_run, yes=yes)

@@ -44,13 +44,14 @@ class UpgradeRequest:
     add_index: bool = False
     add_trigger: bool = False
     tune_autovacuum: bool = False
+    add_state_indexes: bool = False
     create_outbox: bool = False
     """Create the outbox table alone, in a schema that holds other tables already."""
 
     @classmethod
     def everything(cls) -> "UpgradeRequest":
         """What `--all` means: every change to a table that is there; no table is made."""
-        return cls(add_seq=True, add_index=True, add_trigger=True, tune_autovacuum=True)
+        return cls(add_seq=True, add_index=True, add_trigger=True, tune_autovacuum=True, add_state_indexes=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

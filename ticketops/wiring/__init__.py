@@ -37,7 +37,7 @@ def open_schema(config: "Config", *, timeout: float | None = None) -> "SchemaKee
     """The database's schema; `timeout` in seconds bounds connecting and reading, where given."""
     from ticketops.backends.postgres.upgrade import PostgresSchema  # noqa: PLC0415 - loads the driver
 
-    return PostgresSchema(bounded(config, timeout), config.outbox, config.relay)
+    return PostgresSchema(bounded(config, timeout), config.outbox, config.relay, config.state)
 
 
 def open_outbox_admin(config: "Config", *, timeout: float | None = None) -> "OutboxAdmin":

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from ticketops.backends.postgres import own_revisions, upgrade_sql
+from ticketops.backends.postgres import own_revisions, upgrade_sql, upgrade_state
 from ticketops.backends.postgres.naming import quoted
 from ticketops.backends.postgres.schema import services_tables
 from ticketops.backends.postgres.snapshot import Names, Outbox, Server, Snapshot
@@ -42,6 +42,7 @@ def _findings(snapshot: Snapshot, names: Names) -> Iterator[Finding]:
     yield from _tables(snapshot, names)
     if snapshot.outbox is not None:
         yield from _outbox(snapshot.outbox, snapshot, names)
+    yield from upgrade_state.findings(snapshot, names)
     yield from _load(snapshot)
 
 

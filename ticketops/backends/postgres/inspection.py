@@ -30,6 +30,11 @@ _TABLES = """
 select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where n.nspname = %s and c.relkind in ('r', 'p', 'v', 'm', 'f')
 """
+_SERVICE_INDEXES = """
+select c.relname, i.indisvalid and i.indisready
+  from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+ where n.nspname = %s and c.relname like %s
+"""
 _OUTBOX = """
 select c.oid, c.relkind::text as kind, pg_get_userbyid(c.relowner) as owner,
        pg_has_role(c.relowner, 'MEMBER') as owned,
@@ -91,6 +96,7 @@ def inspect(connection: Connection, names: Names) -> Snapshot:
         server=Server(**_one(connection, _SERVER)),
         schema_exists=_row(connection, "select to_regnamespace(quote_ident(%s)) is not null", [postgres.schema])[0],
         tables=frozenset(row[0] for row in connection.execute(_TABLES, [postgres.schema])),
+        service_indexes=dict(connection.execute(_SERVICE_INDEXES, [postgres.schema, "%ticketops%"]).fetchall()),
         outbox=_outbox(connection, names),
         own_schema_exists=own_exists,
         own_usage=own_usage,

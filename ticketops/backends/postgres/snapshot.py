@@ -1,9 +1,9 @@
 """What stands in a database, as far as `db status` and `db upgrade` ask; pure data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ticketops.options import OutboxOptions, PostgresOptions
+from ticketops.options import OutboxOptions, PostgresOptions, StateOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Names:
     outbox: OutboxOptions
     shards: int
     max_attempts: int
+    state: StateOptions = field(default_factory=StateOptions)
 
     @property
     def scope(self) -> str:
@@ -94,6 +95,8 @@ class Snapshot:
     schema_exists: bool
     tables: frozenset[str]
     """Every table and view of the services' schema."""
+    service_indexes: Mapping[str, bool]
+    """The indexes of the services' schema that are TicketOps' by their names, and whether they are usable."""
     outbox: Outbox | None
     own_schema_exists: bool
     own_usage: bool

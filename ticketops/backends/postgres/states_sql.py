@@ -31,7 +31,8 @@ WITH waiting AS (
     SELECT CASE WHEN {to}::text = {state}::text THEN {at} END AS at, {event}::text AS event
     FROM {history} h WHERE {hkey} = {bkey} ORDER BY {number} DESC LIMIT 1
   ) last ON true
-  WHERE coalesce(last.at, {updated}) < now() - make_interval(secs => l.seconds) OR {over}
+  WHERE {state}::text = ANY(%(states)s::text[])
+    AND (coalesce(last.at, {updated}) < now() - make_interval(secs => l.seconds) OR {over})
 )
 SELECT *, count(*) OVER () FROM waiting ORDER BY over DESC, since NULLS FIRST LIMIT %(limit)s"""
 _OVERDUE = """

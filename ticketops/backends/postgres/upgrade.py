@@ -16,7 +16,7 @@ from ticketops.backends.postgres.session import Session, connect, translated
 from ticketops.backends.postgres.snapshot import Names
 from ticketops.domain.database import Finding, Step, UpgradeRequest, timeout_sql
 from ticketops.errors import LockTimeout
-from ticketops.options import OutboxOptions, PostgresOptions, RelayOptions
+from ticketops.options import OutboxOptions, PostgresOptions, RelayOptions, StateOptions
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 _APPLICATION = "ticketops db"
@@ -26,9 +26,15 @@ _POLL = 0.5
 class PostgresSchema:
     """The port SchemaKeeper on PostgreSQL."""
 
-    def __init__(self, postgres: PostgresOptions, outbox: OutboxOptions, relay: RelayOptions) -> None:
+    def __init__(
+        self,
+        postgres: PostgresOptions,
+        outbox: OutboxOptions,
+        relay: RelayOptions,
+        state: StateOptions | None = None,
+    ) -> None:
         self._postgres = postgres
-        self._names = Names(postgres, outbox, relay.shards, relay.max_attempts)
+        self._names = Names(postgres, outbox, relay.shards, relay.max_attempts, state or StateOptions())
 
     def findings(self) -> tuple[Finding, ...]:
         """See SchemaKeeper."""

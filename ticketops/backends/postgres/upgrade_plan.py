@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import MetaData
 
-from ticketops.backends.postgres import own_revisions, upgrade_sql
+from ticketops.backends.postgres import own_revisions, upgrade_sql, upgrade_state
 from ticketops.backends.postgres.layout import UNNUMBERED
 from ticketops.backends.postgres.naming import quoted
 from ticketops.backends.postgres.schema import create_statements, services_tables
@@ -52,6 +52,7 @@ def _steps(snapshot: Snapshot, request: UpgradeRequest, names: Names) -> Iterato
     outbox = snapshot.outbox
     if outbox is not None:
         yield from _changes(outbox, request, names)
+        yield from upgrade_state.steps(snapshot, request, names)
     elif not snapshot.tables:
         yield _services_tables(snapshot, names)
     elif request.create_outbox:
@@ -110,7 +111,12 @@ def _services_tables(snapshot: Snapshot, names: Names) -> Step:
     return Step(
         name="services-tables",
         title=f"schema {schema} is empty: the services' tables, the outbox ready for the relay",
-        statements=(*head, *create_statements(tables), *_fresh_extras(names)),
+        statements=(
+            *head,
+            *create_statements(tables),
+            *_fresh_extras(names),
+            *upgrade_state.fresh(names, frozenset(table.name for table in tables)),
+        ),
         lock="none on tables of others",
         cost="milliseconds",
     )
