@@ -18,6 +18,7 @@ from ticketops.domain.alerts.facts import FIELDS
 from ticketops.options import HttpOptions, RelayOptions, WorkerOptions
 from ticketops.services.metrics import RelayMetrics
 from ticketops.services.overview.series import metrics
+from ticketops.services.transitions.metrics import TransitionMetrics
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -127,6 +128,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_every_metric_that_the_docs_name_exists() -> None:
     shown = RelayMetrics({"BOOKING": "booking-events"}).exposition().decode()
+    shown += TransitionMetrics().exposition().decode()
     shown += " ".join(metric.name for metric in metrics(everything(), ()))
     for page in WRITTEN:
         text = page.read_text(encoding="utf-8")

@@ -133,5 +133,7 @@ def as_json(payload: Mapping[str, object]) -> bytes:
 
 def storable(text: str, length: int | None = None) -> str:
     """`text` without what PostgreSQL cannot store, cut to a column's length in characters."""
+    if text.isascii() and "\0" not in text and (length is None or len(text) <= length):
+        return text
     kept = text.replace("\0", "␀").encode(errors="replace").decode()
     return kept if length is None or len(kept) <= length else kept[: length - 1] + "…"

@@ -7,6 +7,8 @@ import json
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from ticketops.errors import InvalidEvent
 
 MAX_DEPTH = 500
@@ -16,6 +18,8 @@ _FRACTION_DIGITS = 16_383
 _EXPONENT_DIGITS = 6
 """Digits of an exponent that is worth computing with."""
 _NUMBER = re.compile(r"-?(?P<whole>\d+)(?:\.(?P<fraction>\d+))?(?:[eE](?P<exponent>[+-]?\d+))?", re.ASCII)
+_ODD = re.compile(r"\\u|\d{18}|\d[eE]|[\x00-\x1f]", re.ASCII)
+"""What must be looked at closely: escapes that may spell what cannot be stored, and numbers of any size."""
 _NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
@@ -35,6 +39,8 @@ def checked(text: str | bytes) -> str:
     except UnicodeError as error:
         raise InvalidEvent("payload is not UTF-8", why=str(error)) from error
     _check_depth(decoded)
+    if _ODD.search(decoded) is None and _is_json(decoded):
+        return decoded
     try:
         json.loads(decoded, parse_constant=_refuse_constant, parse_float=_check_number, parse_int=_check_number)
         if "\\u" in decoded:
@@ -42,6 +48,15 @@ def checked(text: str | bytes) -> str:
     except (ValueError, RecursionError) as error:
         raise InvalidEvent("payload is not JSON", why=str(error)) from error
     return decoded
+
+
+def _is_json(text: str) -> bool:
+    """A quick yes, several times faster than a yes by Python's own parser; a no is looked into by that one."""
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _refuse_constant(name: str) -> object:
