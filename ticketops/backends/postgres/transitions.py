@@ -198,16 +198,11 @@ class PostgresUnit:
         statements = self._statements
         changed = [change for change in changes if change.moves or change.fields]
         moves = [(change.after.key, move, change.at) for change in changes for move in change.moves]
+        names = tuple(name for name in statements.settable if any(name in change.fields for change in changed))
         if moves:
-            self._run(statements.move, self._updated(changed) | _recorded(moves))
+            self._run(statements.move(names), _updated(changed, names) | _recorded(moves))
         elif changed:
-            self._run(statements.update, self._updated(changed))
-
-    def _updated(self, changes: Sequence[Change]) -> dict[str, object]:
-        after = [change.after for change in changes]
-        names = ("key", "state", *self._statements.settable)
-        values: dict[str, object] = {name: [getattr(one, name) for one in after] for name in names}
-        return values | {"at": [change.at for change in changes]}
+            self._run(statements.update(names), _updated(changed, names))
 
     def _compensate(self, changes: Sequence[Change]) -> None:
         pairs = [(change, one) for change in changes for one in change.compensations]
@@ -230,6 +225,13 @@ def subjects(columns: Sequence[str], rows: Rows) -> list[Subject]:
     """Rows as subjects: `columns` by their TicketOps names, then the seats."""
     count = len(columns)
     return [Subject(**dict(zip(columns, row, strict=False)), seats=tuple(row[count])) for row in rows]
+
+
+def _updated(changes: Sequence[Change], names: Sequence[str]) -> dict[str, object]:
+    """A field that a change leaves alone is written as it is: the row is locked."""
+    after = [change.after for change in changes]
+    values: dict[str, object] = {name: [getattr(one, name) for one in after] for name in ("key", "state", *names)}
+    return values | {"at": [change.at for change in changes]}
 
 
 def _recorded(moves: Sequence[tuple[str, Move, datetime]]) -> dict[str, object]:

@@ -82,14 +82,23 @@ class Statements:
         self.unseen = self._composed(_UNSEEN)
         self.audit = self._composed(_AUDIT)
         self.forget = self._composed(_FORGET)
-        update, record = self._update(), self._record()
-        self.update, self.record = update.as_bytes(None), record.as_bytes(None)
-        self.move = sql.SQL(_MOVE).format(update=update, record=record).as_bytes(None)
-        """`update` and `record` in one."""
+        self.record = self._record().as_bytes(None)
+        self._moves: dict[tuple[str, ...], bytes] = {}
         self.compensate = self._composed(_COMPENSATE) if layout.places.compensations_table else b""
         self.by_key = self._find(sql.SQL("{} = {}").format(layout.column("key"), self._parameter("text", "")))
         self.by_reference = self._find_equal("reference")
         self.by_payment = self._find_equal("payment_reference")
+
+    def update(self, names: tuple[str, ...]) -> bytes:
+        """Set the state and these fields, by their TicketOps names."""
+        return self._update(names).as_bytes(None)
+
+    def move(self, names: tuple[str, ...]) -> bytes:
+        """The same, and write the history."""
+        if names not in self._moves:
+            made = sql.SQL(_MOVE).format(update=self._update(names), record=self._record())
+            self._moves[names] = made.as_bytes(None)
+        return self._moves[names]
 
     def insert(self, names: Sequence[str]) -> bytes:
         """Insert one subject with these columns, by their TicketOps names, in their order."""
@@ -157,9 +166,9 @@ class Statements:
             return b""
         return self._find(sql.SQL("{} = %(text)s").format(self.layout.column(name)))
 
-    def _update(self) -> sql.Composable:
+    def _update(self, fields: tuple[str, ...]) -> sql.Composable:
         columns = self.layout.places.columns
-        names = ("state", *self.settable)
+        names = ("state", *fields)
         sets = [sql.SQL("{} = n.{}").format(sql.Identifier(getattr(columns, n)), sql.Identifier(n)) for n in names]
         if self.layout.has("updated_at"):
             sets.append(sql.SQL("{} = n.at").format(sql.Identifier(columns.updated_at)))
