@@ -23,6 +23,8 @@ _BATCH = 1_000
 _FETCH_BYTES = 64 << 10
 """Of a partition, compressed: more would keep the others waiting, and be thrown away at the next seek."""
 _QUEUED_KILOBYTES = 8 << 10
+_QUEUED_MESSAGES = 2_000
+"""Of a partition; librdkafka's own count of kilobytes leaves headers out, and dead letters are mostly headers."""
 _MOST_BYTES = 1 << 30
 
 
@@ -43,6 +45,8 @@ class RecordReader:
             "isolation.level": "read_committed" if committed else "read_uncommitted",
             "fetch.message.max.bytes": _FETCH_BYTES,
             "queued.max.messages.kbytes": _QUEUED_KILOBYTES,
+            "queued.min.messages": _QUEUED_MESSAGES,
+            "fetch.queue.backoff.ms": 5,
             "fetch.wait.max.ms": 50,
             "topic.metadata.propagation.max.ms": 3_000,
             "max.poll.interval.ms": 86_400_000,
