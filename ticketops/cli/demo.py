@@ -47,7 +47,7 @@ def command(
         inv.out.text("demo", summary(report, color=inv.out.color))
     else:
         inv.out.record("demo", fields(report), name="proved")
-    return ExitCode.DONE if report.proof.holds else ExitCode.FAILED
+    return ExitCode.DONE if report.holds else ExitCode.FAILED
 
 
 def _ground(progress: "Progress", *, keep: bool, folder: Path | None) -> "AbstractContextManager[Ground]":

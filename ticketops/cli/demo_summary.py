@@ -4,7 +4,7 @@ import io
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticketops.demo.show import Report, thousands
+from ticketops.domain.text import terminal_safe
 
 WIDTH: Final = 80
 _EXAMPLES: Final = 3
@@ -22,6 +23,7 @@ def summary(report: Report, *, color: bool) -> str:
     """The summary as text, 80 columns wide."""
     console = Console(file=io.StringIO(), width=WIDTH, force_terminal=color, no_color=not color, highlight=False)
     console.print("", _verdict(report), "", _figures(report), "", *_evidence(report), sep="\n")
+    console.print(_outage_verdict(report), "", _outage(report), "", sep="\n")
     console.print(Text("Next", style="bold"), *_next(report), sep="\n", soft_wrap=True)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
@@ -31,7 +33,7 @@ def fields(report: Report) -> dict[str, object]:
     """The fields of `-o json`."""
     proof = report.proof
     return {
-        "proved": proof.holds,
+        "proved": report.holds,
         "events_written": proof.written,
         "events_read": proof.distinct,
         "records_read": proof.records,
@@ -53,6 +55,18 @@ def fields(report: Report) -> dict[str, object]:
             "p50": round(report.wait_p50, 4),
             "p99": round(report.wait_p99, 4),
             "longest": round(report.wait_longest, 4),
+        },
+        "dead_letters": {
+            "written": report.outage.letters,
+            "group": report.outage.group,
+            "cause": report.outage.cause,
+            "percent": report.outage.percent,
+            "requeued": report.outage.moved,
+            "requeue_seconds": round(report.outage.seconds, 1),
+            "left": report.outage.left,
+            "queued": report.outage.queued,
+            "twice": report.outage.twice,
+            "operation": report.outage.operation,
         },
         "seconds": round(report.seconds, 1),
         "versions": report.versions,
@@ -87,13 +101,40 @@ def _figures(report: Report) -> Table:
             f"p50; p99 {_span(report.wait_p99)}, longest {_span(report.wait_longest)}: the take-over",
         ),
     )
+    return _table(rows)
+
+
+def _table(rows: Sequence[tuple[str, str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(min_width=20)
     table.add_column(justify="right", min_width=8)
     table.add_column(style="dim")
     for row in rows:
-        table.add_row(*(Text(part) for part in row))
+        table.add_row(*(Text(terminal_safe(part)) for part in row))
     return table
+
+
+def _outage_verdict(report: Report) -> Text:
+    if report.outage.holds:
+        return Text.assemble(("PROVED", "bold green"), ": every dead letter is still there or back in its queue, once")
+    return Text.assemble(("FAILED", "bold red"), ": dead letters are lost, or in two places")
+
+
+def _outage(report: Report) -> Table:
+    outage = report.outage
+    rate = outage.moved / outage.seconds if outage.seconds else 0.0
+    rows = (
+        ("dead letters", thousands(outage.letters), "in Redis, as the booking worker writes them"),
+        ("share one cause", f"{outage.percent} %", f"group {outage.group}: {outage.cause}"),
+        (
+            "requeued",
+            thousands(outage.moved),
+            f"of that group alone, {thousands(int(rate))}/s; operation {outage.operation[:8]}",
+        ),
+        ("left", thousands(outage.left), "of other causes, still there"),
+        ("twice in a queue", str(outage.twice), f"of {thousands(outage.queued)} items in the shows' queues"),
+    )
+    return _table(rows)
 
 
 def _span(seconds: float) -> str:
@@ -141,6 +182,9 @@ def _commands(report: Report) -> list[tuple[str, str]]:
         (f"{program} outbox list --all --limit 5", "some; `outbox show ID` for one"),
         (f"{program} relay run", "a relay; Ctrl-C ends it"),
         (f"{program} relay status", "relays and their shards"),
+        (f"{program} status", "what is wrong, worst first"),
+        (f"{program} dlq stats", "dead letters by cause"),
+        (f"{program} ops list", "what was done to them, by whom"),
         (f"{program} dev down --purge --dir {folder}", ""),
     ]
 

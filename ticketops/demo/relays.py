@@ -61,7 +61,7 @@ def start_relay(ground: Ground, name: str) -> RelayProcess:
         argv=_command(ground.file, name),
         folder=ground.folder,
         log=log,
-        environment=_environment(),
+        environment=clean_environment(),
         account=None,
         owner=identify(os.getpid()),
         stop_signal=signal.SIGTERM,
@@ -82,6 +82,6 @@ def _command(file: Path, name: str) -> Sequence[str]:
     return [sys.executable, "-P", "-m", "ticketops", "--config", str(file), *flags, "relay", "run"]
 
 
-def _environment() -> dict[str, str]:
-    """Ours without TicketOps' variables: they must not lead a relay of the demo to another database."""
+def clean_environment() -> dict[str, str]:
+    """Ours without TicketOps' variables: they must not lead a command of the demo to another database."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TICKETOPS_")}

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from ticketops import wiring
 from ticketops.demo.consumer import EventConsumer
 from ticketops.demo.ground import Ground
+from ticketops.demo.outage import OutageReport, perform
 from ticketops.demo.proof import Proof, best_second, prove, quantile, waits
 from ticketops.demo.relays import LEASE_SECONDS, RelayProcess, start_relay
 from ticketops.demo.service import BookingService
@@ -80,6 +81,12 @@ class Report:
     """The whole demo."""
     config_file: str | None
     """Points to the engines where they stay up."""
+    outage: OutageReport
+
+    @property
+    def holds(self) -> bool:
+        """True where nothing was lost, and nothing is in two places."""
+        return self.proof.holds and self.outage.holds
 
 
 def thousands(number: int) -> str:
@@ -109,11 +116,12 @@ class Show:
             killed = stage.kill_one()
             stage.replace_killed()
             stage.wind_up()
-            report = self._report(stage, backlog, killed)
+            outage = perform(on, self._audience.begin, self._audience.done)
+            report = self._report(stage, backlog, killed, outage)
             self._audience.begin("stopping the engines")
             return report
 
-    def _report(self, stage: "_Stage", backlog: int, killed: "_Kill") -> Report:
+    def _report(self, stage: "_Stage", backlog: int, killed: "_Kill", outage: OutageReport) -> Report:
         service, records, on = stage.service, stage.consumer.records, stage.ground
         waited = waits(service.written, records)
         return Report(
@@ -132,6 +140,7 @@ class Show:
             wait_longest=waited[-1] if waited else 0.0,
             seconds=time.monotonic() - self._started,
             config_file=str(on.file) if on.lasting else None,
+            outage=outage,
         )
 
 
