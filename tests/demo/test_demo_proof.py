@@ -1,10 +1,12 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ticketops.cli.demo_summary import WIDTH, fields, summary
 from ticketops.demo.journey import book
+from ticketops.demo.outage import OutageReport
 from ticketops.demo.proof import Proof, Read, Written, best_second, prove, quantile, waits
 from ticketops.demo.show import Report
 
@@ -92,6 +94,27 @@ def test_a_booking_numbers_the_events_of_each_aggregate(paid: bool, end: str) ->
     assert booking.after("PENDING") == booking.steps[1]
 
 
+OUTAGE = OutageReport(
+    letters=3000,
+    cause="POST <value>: <n> Gateway Timeout",
+    group="b924f0b4",
+    percent=66,
+    moved=2000,
+    seconds=1.5,
+    left=1000,
+    queued=2000,
+    twice=0,
+    operation="d7d81e7a-0000-0000-0000-000000000000",
+)
+
+
+def test_an_item_in_two_places_or_none_is_no_proof() -> None:
+    assert OUTAGE.holds
+    assert not replace(OUTAGE, twice=1).holds
+    assert not replace(OUTAGE, left=999).holds
+    assert not replace(OUTAGE, queued=1999).holds
+
+
 def _report(proof: Proof, config_file: str | None = None) -> Report:
     return Report(
         proof=proof,
@@ -109,6 +132,7 @@ def _report(proof: Proof, config_file: str | None = None) -> Report:
         wait_longest=3.5,
         seconds=21.0,
         config_file=config_file,
+        outage=OUTAGE,
     )
 
 
