@@ -27,6 +27,7 @@ MODULES = (
     "dead_letters",
     "dead_topic",
     "transitions",
+    "payments",
 )
 _WARM_UP = 400_000
 """Records that Kafka takes before anything is measured: its code is compiled as it is used."""

@@ -21,12 +21,18 @@ _STOP = 30.0
 
 
 class RelayProcess:
-    """`ticketops relay run`, ended with the block."""
+    """`ticketops relay run`, or another daemon, ended with the block."""
 
-    def __init__(self, database: Database, *flags: str, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *flags: str,
+        settings: Mapping[str, str] | None = None,
+        words: Sequence[str] = ("relay", "run"),
+    ) -> None:
         self._port = free_port()
         chosen = {"http.port": str(self._port), "log.format": "json", **(settings or {})}
-        self._command = database.command("relay", "run", *flags, settings=chosen)
+        self._command = database.command(*words, *flags, settings=chosen)
         self._database = database
         self.log: Path = database.folder / f"relay-{self._port}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,13 +78,15 @@ class RelayProcess:
             self._check(deadline)
             time.sleep(0.05)
 
-    def watch(self, total: int, *, every: float = 0.2, limit: float = 90.0) -> list[Sample]:
-        """How many events it has published over time, until there are `total`."""
+    def watch(
+        self, total: int, *, every: float = 0.2, limit: float = 90.0, counter: str = "ticketops_outbox_published_total"
+    ) -> list[Sample]:
+        """How many events it has published, or another counter, over time, until there are `total`."""
         deadline = time.monotonic() + limit
         samples: list[Sample] = []
         while not samples or samples[-1].value < total:
             self._check(deadline)
-            if (count := self.metric("ticketops_outbox_published_total")) > 0:
+            if (count := self.metric(counter)) > 0:
                 samples.append(Sample(time.perf_counter(), count))
             time.sleep(every)
         return samples
