@@ -142,6 +142,8 @@ def test_it_stops_gracefully_and_tells_of_itself(works: Works, make_worker: Make
     assert worker.http("/livez")[0] == 200
     sample = f'ticketops_worker_records_total{{outcome="confirmed",topic="{works.topic}",worker="payments"}}'
     eventually(lambda: worker.metric(sample) == 1.0)
+    moved = 'ticketops_state_transitions_total{from_state="PAYMENT_PENDING",machine="booking",to_state="CONFIRMED"}'
+    assert worker.metric(moved) == 1.0
     assert worker.stop() == 0
     assert works.committed() == 1
     assert worker.said("worker stopped", clean=True)

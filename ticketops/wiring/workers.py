@@ -43,7 +43,7 @@ def open_worker(config: "Config", choice: Choice, metrics: "WorkerMetrics") -> "
     from ticketops.services.consumers.daemon import ConsumerDaemon  # noqa: PLC0415
 
     job = job_of(config, choice.worker)
-    return ConsumerDaemon(_parts(config, job, choice), job, config.worker, metrics, drain=choice.drain)
+    return ConsumerDaemon(_parts(config, job, choice, metrics), job, config.worker, metrics, drain=choice.drain)
 
 
 def open_shadow(config: "Config", choice: Choice, metrics: "WorkerMetrics") -> "ConsumerDaemon":
@@ -76,14 +76,14 @@ def open_dry_run(config: "Config", choice: Choice, *, timeout: float) -> "tuple[
     return found, handler
 
 
-def _parts(config: "Config", job: "Job", choice: Choice) -> "ConsumerParts":
+def _parts(config: "Config", job: "Job", choice: Choice, metrics: "WorkerMetrics") -> "ConsumerParts":
     from ticketops.backends.postgres.consumer_journal import PostgresAttemptJournal  # noqa: PLC0415 - loads the driver
     from ticketops.services.consumers.daemon import ConsumerParts  # noqa: PLC0415
 
     application = f"ticketops {job.name}"
     return ConsumerParts(
         source=lambda: open_source(config, job, start=choice.start),
-        handler=handlers(config, choice.worker),
+        handler=handlers(config, choice.worker, metrics),
         sink=lambda name: open_sink(config, job, name),
         journal=lambda: PostgresAttemptJournal(
             config.postgres, job.group, uuid4(), application=f"{application} journal"
@@ -127,17 +127,23 @@ def open_pauses(config: "Config", group: str) -> "Pauses":
     return PostgresPauses(config.postgres, group, application="ticketops worker pauses")
 
 
-def handlers(config: "Config", worker: str) -> "Callable[[], RecordHandler]":
-    """Makes the handlers of a worker, one for each thread; what they share is made here, once."""
-    return _payments(config) if worker == "payments" else _emails(config)
+def handlers(config: "Config", worker: str, metrics: "WorkerMetrics | None" = None) -> "Callable[[], RecordHandler]":
+    """Makes the handlers of a worker, one for each thread; what they share is made here, once.
+
+    Without `metrics` transitions are not counted: nothing is moved.
+    """
+    return _payments(config, metrics) if worker == "payments" else _emails(config)
 
 
-def _payments(config: "Config") -> "Callable[[], RecordHandler]":
+def _payments(config: "Config", metrics: "WorkerMetrics | None") -> "Callable[[], RecordHandler]":
     from ticketops.services.consumers.payments import PaymentsHandler, PaymentsSetup  # noqa: PLC0415
+    from ticketops.services.transitions.meter import NoMeter  # noqa: PLC0415
+    from ticketops.services.transitions.metrics import TransitionMetrics  # noqa: PLC0415
     from ticketops.wiring.transitions import open_transitions  # noqa: PLC0415
 
     setup = PaymentsSetup(
         consumer=config.worker.payments.group,
+        meter=NoMeter() if metrics is None else TransitionMetrics(metrics.registry),
         max_bytes=config.worker.max_bytes,
         inbox_days=config.state.inbox_days,
     )

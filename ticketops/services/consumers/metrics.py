@@ -16,7 +16,8 @@ class WorkerMetrics:
     def __init__(self, worker: str, backends: Sequence[str]) -> None:
         """`worker` labels every sample; `backends` are those that it needs."""
         self._worker = worker
-        self._registry = registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
+        """For what else this process counts."""
         self._records = Counter(
             "ticketops_worker_records", "Records handled", ["worker", "topic", "outcome"], registry=registry
         )
@@ -95,4 +96,4 @@ class WorkerMetrics:
 
     def exposition(self) -> bytes:
         """The text format that Prometheus scrapes."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)

@@ -1,7 +1,7 @@
 """`worker payments`: what payments tell moves bookings. The handlers: the wire contract, "Payment handlers"."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ticketops.domain.bookings import PaymentStatus
@@ -9,10 +9,11 @@ from ticketops.domain.consuming import Comparison, Failure, FailureKind, Handled
 from ticketops.domain.drafts import Draft
 from ticketops.domain.machine import Machine, Refusal, Why, decide
 from ticketops.domain.payment_notices import NoticeType, PaymentNotice, read_notice
-from ticketops.domain.subjects import Change, CompensationType, Field, Subject
+from ticketops.domain.subjects import CompensationType, Field, Subject
 from ticketops.errors import InvalidRecord, ServiceError
 from ticketops.ports.services import SeatRelease
 from ticketops.ports.transitions import TransitionStore, Unit
+from ticketops.services.transitions.meter import Meter, NoMeter
 
 TRIGGER = "payment-webhook"
 _FORGET = 5000
@@ -29,8 +30,8 @@ class PaymentsSetup:
     """The name of its inbox."""
     max_bytes: int
     inbox_days: float
-    moved: Callable[[Sequence[Change]], None] = lambda _: None
-    """Hears of every change that was committed."""
+    meter: Meter = field(default_factory=NoMeter)
+    """Hears of what was committed and of what was refused."""
 
 
 class _Undo(Exception):
@@ -94,7 +95,7 @@ class PaymentsHandler:
             changes = [change for draft in drafts.values() if not (change := draft.change()).empty]
             if changes:
                 unit.save(changes)
-        self._setup.moved(changes)
+        self._setup.meter.moved(self._store.machine.name, changes)
         return outcomes
 
     def _one(
@@ -106,7 +107,11 @@ class PaymentsHandler:
         draft = drafts.get(subject.key)
         if draft is None:
             draft = drafts[subject.key] = unit.draft(subject, triggered_by=TRIGGER)
-        return apply(self._store.machine, draft, notice, lambda: self._release(draft, notice, event_id))
+        outcome = apply(self._store.machine, draft, notice, lambda: self._release(draft, notice, event_id))
+        if isinstance(outcome, Refusal):
+            self._setup.meter.refused(self._store.machine.name, outcome)
+            return _refused(InvalidRecord("the booking cannot take it", why=str(outcome)))
+        return outcome
 
     def _release(self, draft: Draft, notice: PaymentNotice, event_id: str) -> None:
         """Seats are released, or somebody is left to do it later; the rest goes on either way."""
@@ -130,7 +135,12 @@ class PaymentsHandler:
         except InvalidRecord as error:
             return _refused(error)
         draft = self._draft(notice)
-        return _unknown(notice) if draft is None else apply(self._store.machine, draft, notice, lambda: None)
+        if draft is None:
+            return _unknown(notice)
+        outcome = apply(self._store.machine, draft, notice, lambda: None)
+        if isinstance(outcome, Refusal):
+            return _refused(InvalidRecord("the booking cannot take it", why=str(outcome)))
+        return outcome
 
     def expect(self, record: Record) -> Mapping[str, str] | None:
         """See ports.RecordHandler."""
@@ -139,7 +149,7 @@ class PaymentsHandler:
         except InvalidRecord:
             return None
         draft = self._draft(notice)
-        if draft is None or isinstance(apply(self._store.machine, draft, notice, lambda: None), Failure):
+        if draft is None or not isinstance(apply(self._store.machine, draft, notice, lambda: None), Handled):
             return None
         return _told(draft.subject)
 
@@ -168,7 +178,7 @@ class PaymentsHandler:
         self._store.close()
 
 
-def apply(machine: Machine, draft: Draft, notice: PaymentNotice, release: Callable[[], None]) -> Outcome:
+def apply(machine: Machine, draft: Draft, notice: PaymentNotice, release: Callable[[], None]) -> Outcome | Refusal:
     """What a notice does to a booking; the draft is as it was where it does nothing."""
     if notice.type is NoticeType.REFUNDED:
         return _refund(draft)
@@ -183,22 +193,24 @@ _STATUS = {NoticeType.AUTHORIZED: PaymentStatus.PROCESSING, NoticeType.CAPTURED:
 _WORD = {NoticeType.AUTHORIZED: "authorized", NoticeType.CAPTURED: "confirmed"}
 
 
-def _move(draft: Draft, notice: PaymentNotice, refusal: Refusal | None) -> Outcome:
+def _move(draft: Draft, notice: PaymentNotice, refusal: Refusal | None) -> Outcome | Refusal:
     before = draft.subject
     if refusal is not None:
         if refusal.why in {Why.ALREADY, Why.OVERTAKEN}:
             return Handled("ignored", f"{notice.type} in state {before.state}")
-        return _refused(InvalidRecord("the booking cannot take it", why=str(refusal)))
+        return refusal
     draft.set({Field.PAYMENT_STATUS: _STATUS[notice.type].value, Field.PAYMENT_REFERENCE: notice.payment_id})
     draft.fire(notice.type.value, notice.failure_reason)
     return Handled(_WORD[notice.type], before.key)
 
 
-def _fail(draft: Draft, notice: PaymentNotice, refusal: Refusal | None, release: Callable[[], None]) -> Outcome:
+def _fail(
+    draft: Draft, notice: PaymentNotice, refusal: Refusal | None, release: Callable[[], None]
+) -> Outcome | Refusal:
     if refusal is not None and refusal.why is Why.TERMINAL:
         return Handled("ignored", f"{notice.type} in state {draft.subject.state}")
     if refusal is not None and refusal.why is not Why.ALREADY:
-        return _refused(InvalidRecord("the booking cannot take it", why=str(refusal)))
+        return refusal
     reason = notice.failure_reason or _NO_REASON
     draft.set({Field.PAYMENT_STATUS: PaymentStatus.FAILED.value, Field.PAYMENT_REFERENCE: notice.payment_id})
     if refusal is None:
