@@ -28,6 +28,8 @@ MODULES = (
     "dead_topic",
     "transitions",
     "payments",
+    "operations",
+    "dead_outbox",
 )
 _WARM_UP = 400_000
 """Records that Kafka takes before anything is measured: its code is compiled as it is used."""
