@@ -16,7 +16,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    Row,
     Table,
     Text,
     Uuid,
@@ -49,6 +48,7 @@ class CompensationDeadLetters(DeadRows):
     """Implements ports.DeadLetterQueue; `table` is in postgres.schema."""
 
     kind = QueueKind.COMPENSATIONS
+    _told = ("compensation_type", "status", "booking_id", "reference_id")
 
     def __init__(self, name: str, postgres: PostgresOptions, table: str) -> None:
         super().__init__(name, postgres)
@@ -79,29 +79,8 @@ class CompensationDeadLetters(DeadRows):
                 "reference_id": o.c.reference_id,
                 "error": o.c.error_message,
                 "retry_count": o.c.retry_count,
-                "last_retry_at": o.c.last_retry_at,
+                "last_attempt_at": o.c.last_retry_at,
             },
-        )
-
-    def _letter(self, row: Row[Any]) -> DeadLetter:
-        metadata = {
-            "compensation_type": row.compensation_type,
-            "status": row.status,
-            "booking_id": None if row.booking_id is None else str(row.booking_id),
-            "reference_id": row.reference_id,
-        }
-        return DeadLetter(
-            id=str(row.id),
-            queue=self.name,
-            kind=self.kind,
-            key=row.key or "",
-            origin=str(row.id),
-            reason=row.reason,
-            error_message=row.error or "",
-            attempts=row.retry_count,
-            failed_at=row.failed_at,
-            last_attempt_at=row.last_retry_at,
-            metadata={name: value for name, value in metadata.items() if value is not None},
         )
 
     def _in_flight(self, connection: Connection) -> set[UUID]:  # noqa: ARG002 - the service locks what it works on

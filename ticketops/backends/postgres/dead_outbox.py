@@ -42,6 +42,7 @@ class OutboxDeadLetters(DeadRows):
     """Implements ports.DeadLetterQueue; a requeue makes a row PENDING in its old place in the order."""
 
     kind = QueueKind.OUTBOX
+    _told = ("aggregate_type", "event_type", "created_at", "seq", "state")
 
     def __init__(self, name: str, postgres: PostgresOptions, outbox: OutboxOptions, relay: RelayOptions) -> None:
         super().__init__(name, postgres)
@@ -85,34 +86,12 @@ class OutboxDeadLetters(DeadRows):
                 "event_type": o.c.event_type,
                 "retry_count": q.retry_count,
                 "error": q.error,
-                "created": q.created_text,
+                "created_at": q.created_text,
                 "seq": q.optional("seq"),
                 "state": f.c.state,
-                "last_failed_at": f.c.last_failed_at,
+                "last_attempt_at": f.c.last_failed_at,
                 "without_payload": o.c.payload.is_(None),
             },
-        )
-
-    def _letter(self, row: Row[Any]) -> DeadLetter:
-        metadata = {
-            "aggregate_type": row.aggregate_type,
-            "event_type": row.event_type,
-            "created_at": row.created,
-            "seq": None if row.seq is None else str(row.seq),
-            "state": row.state,
-        }
-        return DeadLetter(
-            id=str(row.id),
-            queue=self.name,
-            kind=self.kind,
-            key=row.key,
-            origin=str(row.id),
-            reason=row.reason,
-            error_message=row.error or "",
-            attempts=row.retry_count,
-            failed_at=row.failed_at,
-            last_attempt_at=row.last_failed_at,
-            metadata={name: value for name, value in metadata.items() if value is not None},
         )
 
     def _problem(self, row: Row[Any]) -> str:

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -46,6 +45,8 @@ class DeadRowsReader(ABC):
     """The reading half of ports.DeadLetterQueue, but for what differs between the tables."""
 
     kind: QueueKind
+    _told: tuple[str, ...]
+    """The facts that are a letter's metadata."""
 
     def __init__(self, name: str, postgres: PostgresOptions) -> None:
         self._name = name
@@ -71,10 +72,6 @@ class DeadRowsReader(ABC):
     @abstractmethod
     def _shape(self) -> Shape:
         """Made once, after a look at the table."""
-
-    @abstractmethod
-    def _letter(self, row: Row[Any]) -> DeadLetter:
-        """The letter of a row of `_columns`, without payload, stored and digest."""
 
     @cached_property
     def _engine(self) -> Engine:
@@ -176,19 +173,28 @@ class DeadRowsReader(ABC):
         return [found[item] for item in ids if item in found]
 
     def _complete(self, row: Row[Any], *, bodies: bool) -> DeadLetter:
-        unreadable = self._problem(row)
-        letter = replace(
-            self._letter(row),
+        unreadable, item = self._problem(row), str(row.id)
+        payload = row.payload if bodies else None
+        return DeadLetter(
+            id=item,
+            queue=self._name,
+            kind=self.kind,
+            key=row.key or "",
+            origin=item,
+            reason=row.reason,
+            error_message=row.error or "",
+            attempts=row.retry_count,
             requeues=row.requeues or 0,
-            digest=row.digest,
-            destination=self._shape.scope,
+            failed_at=row.failed_at,
+            last_attempt_at=row.last_attempt_at,
+            payload=None if payload is None else bytes(payload),
+            metadata={name: str(value) for name in self._told if (value := getattr(row, name)) is not None},
             body=BodyState.UNREADABLE if unreadable else BodyState.PRESENT,
             problem=unreadable,
+            destination=self._shape.scope,
+            stored=row.stored.encode() if bodies else b"",
+            digest=row.digest,
         )
-        if not bodies:
-            return letter
-        payload = None if row.payload is None else bytes(row.payload)
-        return replace(letter, payload=payload, stored=row.stored.encode())
 
     def _problem(self, row: Row[Any]) -> str:  # noqa: ARG002 - the outbox knows some
         """Why nothing takes this item; empty: it can be processed."""

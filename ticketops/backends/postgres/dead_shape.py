@@ -61,7 +61,7 @@ class Shape:
     stored: ColumnElement[str]
     """The complete item as JSON text."""
     facts: Mapping[str, ColumnElement[Any]]
-    """What else a letter is made of."""
+    """What else a letter is made of: retry_count, error, last_attempt_at, and what is told as metadata."""
 
 
 def pages(sizes: Sequence[int], *, bodies: bool) -> Iterator[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from ticketops.backends.store.columns import AnyText, Moment, escaped
 from ticketops.backends.store.place import Place, Row
 from ticketops.backends.store.tables import FILE_VERSION, tables
 from ticketops.errors import (
@@ -28,6 +29,7 @@ _APPLICATION_ID = 0x54634F70
 """Marks a file as ours (SQLite's application_id): TcOp."""
 _BUSY_SECONDS = 5.0
 _WRITES = "ticketops_writes"
+_ZONE = -len("+00:00")
 _ANOTHER = "name another file in dlq.store_file"
 
 _ERRORS: tuple[tuple[frozenset[int], type[TicketOpsError], str, str], ...] = (
@@ -129,10 +131,13 @@ class SqlitePlace(Place):
 
     def load(self, connection: Connection, table: Table, rows: Iterable[Row]) -> None:
         """See Place."""
-        names = [column.name for column in table.columns]
-        values = [dict(zip(names, row, strict=True)) for row in rows]
+        kinds = [column.type for column in table.columns]
+        texts = [number for number, kind in enumerate(kinds) if isinstance(kind, AnyText)]
+        times = [number for number, kind in enumerate(kinds) if isinstance(kind, Moment)]
+        values = [_bound(row, texts, times) for row in rows]
         if values:
-            connection.execute(insert(table), values)
+            holes = ", ".join("?" for _ in kinds)
+            connection.exec_driver_sql(f'INSERT INTO "{table.name}" VALUES ({holes})', values)
 
     def upsert(self, table: Table) -> Any:  # noqa: ANN401 - see Place
         """See Place."""
@@ -161,6 +166,17 @@ class SqlitePlace(Place):
             if code in codes:
                 return kind(f"{path} {what}", why=why, hint=hint)
         return BackendError(f"{path} refused a statement", why=why)
+
+
+def _bound(row: Row, texts: Sequence[int], times: Sequence[int]) -> tuple[Any, ...]:
+    """A row as the columns' types would write it, several times as fast."""
+    values = list(row)
+    for number in texts:
+        if values[number] is not None:
+            values[number] = escaped(values[number])
+    for number in times:
+        values[number] = values[number].astimezone(UTC).isoformat(" ", "microseconds")[:_ZONE]
+    return tuple(values)
 
 
 def _set_up(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401 - the driver's connection
