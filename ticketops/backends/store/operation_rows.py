@@ -70,21 +70,19 @@ def item_values(seq: int, number: int, item: FrozenItem) -> tuple[Any, ...]:
     return (seq, number, item.queue, item.id, item.digest, origin, item.key, item_key, origin_key)
 
 
-def to_item(row: Row[Any]) -> OperationItem:
-    """An item of a row of both tables; without a result the columns of the second are null."""
-    return OperationItem(
-        number=row.number,
-        item=FrozenItem(
-            queue=row.queue,
-            id=row.item,
-            digest=row.digest,
-            origin=row.item if row.origin is None else row.origin,
-            key=row.key,
-        ),
-        outcome=None if row.outcome is None else Outcome(row.outcome),
-        detail=row.detail or "",
-        at=row.at,
+def to_item(row: Row[Any], result: Row[Any] | None) -> OperationItem:
+    """An item of a row of operation_items, with its result of a row of operation_results."""
+    item = FrozenItem(
+        queue=row.queue,
+        id=row.item,
+        digest=row.digest,
+        origin=row.item if row.origin is None else row.origin,
+        key=row.key,
     )
+    if result is None:
+        return OperationItem(number=row.number, item=item)
+    outcome = Outcome(result.outcome)
+    return OperationItem(number=row.number, item=item, outcome=outcome, detail=result.detail, at=result.at)
 
 
 def ids_between(prefix: str) -> tuple[UUID, UUID] | None:

@@ -41,6 +41,8 @@ _LOAD = 5000
 """Items that are written at a time when an operation is stored."""
 _PAGE = 2000
 """Items that are read at a time."""
+_FEW = 100
+"""The fewest that are looked at for one without a result."""
 _DROP = 20_000
 """Items that are dropped in one transaction."""
 _LIST = "`ticketops ops list` shows them"
@@ -149,19 +151,28 @@ class SqlOperationStore:
         """See ports.OperationStore."""
         o = self._operations
         with self._place.reading() as connection:
-            row = _known(connection.execute(select(o.c.seq, o.c.first_open).where(o.c.id == operation)), operation)
-            return [to_item(one) for one in connection.execute(self._open(row).limit(limit))]
+            found = connection.execute(select(o.c.seq, o.c.first_open, o.c.total).where(o.c.id == operation))
+            row = _known(found, operation)
+            return list(islice(self._open(connection, row, max(limit, _FEW)), limit))
 
-    def _open(self, row: Row[Any]) -> Select[Any]:
+    def _open(self, connection: Connection, row: Row[Any], size: int) -> Iterator[OperationItem]:
         """Items without a result; none of them is before `first_open`."""
+        for first in range(row.first_open, row.total + 1, size):
+            for item in self._page(connection, row.seq, first, first + size - 1):
+                if item.outcome is None:
+                    yield item
+
+    def _page(self, connection: Connection, seq: int, first: int, last: int) -> list[OperationItem]:
+        """Items of a range; joined here, since a plan without statistics may read every result for each."""
         i, r = self._items, self._results
-        same = and_(r.c.operation == i.c.operation, r.c.number == i.c.number)
-        return (
-            select(i, r.c.outcome, r.c.detail, r.c.at)
-            .select_from(i.outerjoin(r, same))
-            .where(i.c.operation == row.seq, i.c.number >= row.first_open, r.c.number.is_(None))
-            .order_by(i.c.number)
+        items, results = (
+            connection.execute(
+                select(t).where(t.c.operation == seq, t.c.number.between(first, last)).order_by(t.c.number)
+            )
+            for t in (i, r)
         )
+        known = {row.number: row for row in results}
+        return [to_item(row, known.get(row.number)) for row in items]
 
     def record(self, operation: UUID, runner: str, results: Mapping[int, Result]) -> bool:
         """See ports.OperationStore."""
@@ -196,8 +207,8 @@ class SqlOperationStore:
             number += 1
         if number > row.first_open or number > row.total:
             return number
-        found = connection.execute(self._open(row).limit(1)).first()
-        return row.total + 1 if found is None else int(found.number)
+        found = next(self._open(connection, row, _FEW), None)
+        return row.total + 1 if found is None else found.number
 
     def end(self, operation: UUID, runner: str, state: OperationState, note: str = "") -> Operation:
         """See ports.OperationStore."""
@@ -234,16 +245,12 @@ class SqlOperationStore:
 
     def items(self, operation: UUID) -> Iterator[OperationItem]:
         """See ports.OperationStore; read in pages, so that no transaction stays open."""
-        o, i, r = self._operations, self._items, self._results
+        o, last = self._operations, 0
         with self._place.reading() as connection:
             row = _known(connection.execute(select(o.c.seq).where(o.c.id == operation)), operation)
-        same = and_(r.c.operation == i.c.operation, r.c.number == i.c.number)
-        query = select(i, r.c.outcome, r.c.detail, r.c.at).select_from(i.outerjoin(r, same)).order_by(i.c.number)
-        last = 0
         while True:
-            page = query.where(i.c.operation == row.seq, i.c.number.between(last + 1, last + _PAGE))
             with self._place.reading() as connection:
-                found = [to_item(one) for one in connection.execute(page)]
+                found = self._page(connection, row.seq, last + 1, last + _PAGE)
             if not found:
                 return
             yield from found
@@ -258,7 +265,7 @@ class SqlOperationStore:
             o = self._operations
             owners = connection.execute(select(o).where(o.c.seq.in_(seqs))) if seqs else ()
             operations = {row.seq: to_operation(row) for row in owners}
-        results = [item_entry(operations[row.operation], to_item(row)) for row in rows]
+        results = [item_entry(operations[row.operation], to_item(row, row)) for row in rows]
         return sorted(log + results, key=lambda entry: entry.at)
 
     def _history(self, queue: str, item: str, origin: str) -> Select[Any]:
