@@ -9,4 +9,5 @@ pytest_plugins = [
     "support.smalldisk",
     "support.valkeys",
     "support.workers",
+    "support.booking_works",
 ]

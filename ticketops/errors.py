@@ -14,8 +14,10 @@ TicketOpsError
 ├── BackendError              a backend answered with an error
 │   ├── SchemaError           a table, column, index or topic is missing or of another type
 │   ├── LockTimeout           a lock was not free in time; transient
+│   ├── BackendFull           it has no memory or disk for a write; transient
 │   └── DataError             a value that a backend refuses
 ├── InvalidRecord             a consumed record that can never be handled as it is
+├── WorkerReplaced            another process works under this worker's name
 ├── ServiceError              a service that a worker calls
 │   ├── ServiceRefused        it says no for good
 │   └── ServiceFailed         it failed and may succeed later; transient
@@ -113,12 +115,22 @@ class LockTimeout(BackendError):
     transient = True
 
 
+class BackendFull(BackendError):
+    """A backend has no memory or disk for a write; nothing was changed."""
+
+    transient = True
+
+
 class DataError(BackendError):
     """A value that a backend refuses."""
 
 
 class InvalidRecord(TicketOpsError):
     """A consumed record that can never be handled as it is."""
+
+
+class WorkerReplaced(TicketOpsError):
+    """Another process works under this worker's name."""
 
 
 class ServiceError(TicketOpsError):

@@ -10,6 +10,8 @@ class PauseScope(StrEnum):
 
     ALL = "all"
     TOPIC = "topic"
+    SHOW = "show"
+    """Of `worker bookings`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class Pause:
 
     scope: PauseScope
     value: str
-    """The topic; empty for `all`."""
+    """The topic or show; empty for `all`."""
     by: str
     reason: str
     at: datetime

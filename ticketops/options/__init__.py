@@ -11,10 +11,11 @@ from ticketops.options.lag import LagOptions
 from ticketops.options.machines import HistoryColumns, MachineOptions, Places, StateOptions, SubjectColumns
 from ticketops.options.outbox import OutboxColumns, OutboxOptions
 from ticketops.options.redis import RedisOptions, RedisQueueOptions, RedisTlsOptions
-from ticketops.options.workers import EmailsOptions, PaymentsOptions, WorkerOptions
+from ticketops.options.workers import BookingsOptions, EmailsOptions, PaymentsOptions, WorkerOptions
 
 __all__ = [
     "AlertsOptions",
+    "BookingsOptions",
     "DlqOptions",
     "EmailsOptions",
     "HistoryColumns",

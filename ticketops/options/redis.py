@@ -46,6 +46,8 @@ class RedisQueueOptions:
     """Beginning of sorted sets: item id, expiry in Unix seconds."""
     own: str = "ticketops:dlq:"
     """Beginning of TicketOps' own keys: who moved an item, and how often it was put back."""
+    work: str = "ticketops:work:"
+    """Beginning of TicketOps' own keys of `worker bookings`: what is in hand, what waits, pauses."""
     expiry: Seconds = 900.0
     """Seconds until an item that was put back expires."""
     body_days: Days = 30.0

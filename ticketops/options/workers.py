@@ -1,4 +1,4 @@
-"""The workers: what all of them have, payments, and emails."""
+"""The workers: what all of them have, payments, emails, and bookings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -129,8 +129,42 @@ class EmailsOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BookingsOptions:
+    """`ticketops worker bookings`; of `worker` it heeds threads, percentage, member, circuits, max_bytes, stop_timeout."""
+
+    prefix: str = ""
+    """Put before every key of redis.queue, as in dlq.queues.NAME.prefix."""
+    processor: Literal["http", "python"] = "http"
+    """What processes an item: `http` sends it to `url`, `python` calls `function`."""
+    url: str = ""
+    """Where `http` sends a POST with the item's JSON; {item_id}, {event_id} and {user_id} in it are filled in."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers of that call, such as Authorization. Secret."""
+    function: str = ""
+    """What `python` calls with each item, as module:function."""
+    timeout: Seconds = 10.0
+    """Seconds that processing an item may take."""
+    max_attempts: Positive = 3
+    """Attempts in all, those included that a worker died in."""
+    retry_base: Seconds = 5.0
+    """Seconds; the wait after the first attempt is twice as long, after the second four times."""
+    retry_cap: Seconds = 30.0
+    """Seconds, the longest wait between attempts."""
+    lease_seconds: Annotated[float, Meta(ge=1)] = 30.0
+    """Seconds after which the items in the hands of a worker that died are taken by others."""
+    poll_interval: Seconds = 0.1
+    """Seconds between looks at queues that were empty."""
+    batch_size: Annotated[int, Meta(ge=1, le=100)] = 32
+    """Most items that a thread takes at once; where processing is slow it takes one."""
+    order: Literal["fair", "oldest"] = "fair"
+    """`fair` serves the shows in turn, `oldest` the show whose next item is the oldest."""
+    expired: Literal["remove", "dead_letter"] = "remove"
+    """What becomes of an item that expired before its first attempt; `remove` is what the Go worker does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """What every worker that reads Kafka has."""
+    """What every worker has; those of bookings say which of it they heed."""
 
     threads: Annotated[int, Meta(ge=1, le=64)] = 4
     """Threads that handle records, each with a database connection; a key's records never run side by side."""
@@ -181,3 +215,4 @@ class WorkerOptions:
     """Seconds after which a shadow looks whether the others did what it would have done."""
     payments: PaymentsOptions = field(default_factory=PaymentsOptions)
     emails: EmailsOptions = field(default_factory=EmailsOptions)
+    bookings: BookingsOptions = field(default_factory=BookingsOptions)

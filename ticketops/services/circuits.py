@@ -25,19 +25,19 @@ class SharedBreaker:
 
         A ServiceFailed counts as a failure; every other end, a refusal too, shows that the service answers.
         """
-        admitted = self._admit()
+        admitted = self.admit()
         try:
             answer = call()
         except ServiceFailed:
-            self._settle(lambda: self._breaker.erred(admitted, self._clock()))
+            self.erred(admitted)
             raise
         except Exception:
-            self._settle(lambda: self._breaker.succeeded(admitted))
+            self.succeeded(admitted)
             raise
         except BaseException:
             self._settle(lambda: self._breaker.abandoned(admitted))
             raise
-        self._settle(lambda: self._breaker.succeeded(admitted))
+        self.succeeded(admitted)
         return answer
 
     @property
@@ -52,7 +52,8 @@ class SharedBreaker:
         with self._lock:
             return self._breaker.retry_in(self._clock())
 
-    def _admit(self) -> int:
+    def admit(self) -> int:
+        """Ask before a call that somebody else concludes; CircuitOpen where none may be made now."""
         with self._lock:
             now = self._clock()
             admitted = self._breaker.admit(now)
@@ -60,6 +61,14 @@ class SharedBreaker:
                 raise CircuitOpen(self._service, self._breaker.retry_in(now))
             self._breaker = admitted
             return admitted.round
+
+    def succeeded(self, admitted: int) -> None:
+        """The call that `admit` gave this answer for showed that the service answers."""
+        self._settle(lambda: self._breaker.succeeded(admitted))
+
+    def erred(self, admitted: int) -> None:
+        """The call that `admit` gave this answer for failed."""
+        self._settle(lambda: self._breaker.erred(admitted, self._clock()))
 
     def _settle(self, change: Callable[[], Breaker]) -> None:
         with self._lock:

@@ -53,21 +53,25 @@ class HttpService:
         self._client = httpx.Client(timeout=timeout, headers=dict(headers), follow_redirects=False)
 
     def call(self, method: str, url: str, *, body: object = None, headers: Mapping[str, str] | None = None) -> bytes:
-        """The answer's body; ServiceRefused for 4xx, ServiceFailed for 5xx, 408, 425, 429 and broken connections."""
+        """The answer's body; ServiceRefused for 4xx, ServiceFailed for 5xx, 408, 425, 429 and broken connections.
+
+        `body` is sent as JSON; bytes are JSON already.
+        """
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         with translated(self._name):
             request = self._client.build_request(
                 method,
                 url,
-                content=None if body is None else json.dumps(body).encode(),
+                content=content,
                 headers={**({} if body is None else {"content-type": "application/json"}), **(headers or {})},
             )
             answer = self._client.send(request, stream=True)
             try:
-                content = self._read(answer)
+                read = self._read(answer)
             finally:
                 answer.close()
-        self._judge(answer.status_code, content)
-        return content
+        self._judge(answer.status_code, read)
+        return read
 
     def _read(self, answer: httpx.Response) -> bytes:
         """At most a megabyte, and not for ever: what is longer, or trickles, is no answer of such a service."""

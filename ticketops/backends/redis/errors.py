@@ -7,7 +7,7 @@ from typing import Final
 from redis import exceptions
 
 from ticketops.domain.text import shorten
-from ticketops.errors import BackendError, BackendUnavailable, DeniedError, SchemaError, TicketOpsError
+from ticketops.errors import BackendError, BackendFull, BackendUnavailable, DeniedError, SchemaError, TicketOpsError
 
 BACKEND: Final = "Redis"
 _DENIED: Final = (
@@ -44,6 +44,9 @@ _REFUSALS: Final = {
 }
 
 
+_FULL: Final = frozenset({"OOM", "MISCONF"})
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn what redis-py raises into TicketOps' errors."""
@@ -68,7 +71,7 @@ def from_driver(error: exceptions.RedisError) -> TicketOpsError:
         return DeniedError(f"{BACKEND} denied the right", why=why, hint="check the user, its password and its ACL")
     if code in _REFUSALS:
         what, hint = _REFUSALS[code]
-        return BackendError(what, why=why, hint=hint)
+        return (BackendFull if code in _FULL else BackendError)(what, why=why, hint=hint)
     if isinstance(error, _SILENT):
         return BackendUnavailable(BACKEND, why=why, hint=_HINT)
     if code == "WRONGTYPE":

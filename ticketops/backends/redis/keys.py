@@ -67,6 +67,10 @@ class Keys:
         """When items of a show's queue expire."""
         return f"{self.prefix}{self.options.timeouts}{show}"
 
+    def work(self, name: str) -> str:
+        """Our own: of items in hand."""
+        return f"{self.prefix}{self.options.work}{name}"
+
     def sample(self) -> tuple[str, ...]:
         """One key of each sort: in a Cluster they are together, or requeues take more than one step."""
         return (

@@ -66,7 +66,7 @@ class Session:
             self.close()
             raise
 
-    def call(self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401 - as the script answers
+    def call(self, name: str, keys: Sequence[str | bytes], arguments: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401 - as the script answers
         """Run a script; it is sent whole where the server does not know it."""
         found = script(name)
         with self.use() as client:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,12 +13,14 @@ from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
     from ticketops.domain.workers import PauseScope
-    from ticketops.services.consumers.daemon import Job
+    from ticketops.ports.consumers import Pauses
     from ticketops.services.consumers.pausing import Pausing
 
-_WORKERS = ("payments", "emails")
-_Worker = Annotated[str, typer.Argument(metavar="WORKER", help="payments or emails.")]
+_BOOKINGS = "bookings"
+_WORKERS = ("payments", "emails", _BOOKINGS)
+_Worker = Annotated[str, typer.Argument(metavar="WORKER", help="payments, emails or bookings.")]
 _Topic = Annotated[str, typer.Option("--topic", help="Only records of this topic.")]
+_Show = Annotated[str, typer.Option("--show", help="Only items of this show; of bookings.")]
 _Reason = Annotated[str, typer.Option("--reason-text", help="Why; kept with the pause and in the audit log.")]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
@@ -38,20 +40,24 @@ def pause(
     worker: _Worker,
     *,
     topic: _Topic = "",
+    show: _Show = "",
     reason: _Reason = "",
     dry_run: _DryRun = False,
     yes: _Yes = False,
 ) -> None:
-    """Stop reading, durably, until resumed: every process of the worker's group, or one topic of it."""
+    """Stop reading, durably, until resumed: every process of the worker's group, or one topic or show of it."""
     inv = invocation(ctx)
-    job = _job(inv, worker)
-    scope, value = _scope(job, topic)
-    with _opened(inv, job) as change:
+    group = _group(inv, worker)
+    scope, value = _scope(group, topic, show)
+    with _opened(inv, group) as change:
         what = f"worker {worker} {value}".strip()
-        inv.confirm([f"pause {what} in group {job.group}; records wait, nothing is lost"], yes=yes, dry_run=dry_run)
+        inv.confirm(
+            [f"pause {what} in group {group.name}; what comes waits, nothing is lost"], yes=yes, dry_run=dry_run
+        )
         paused = change.pause(scope, value, reason)
-    inv.out.record("worker_pause", {"worker": worker, "group": job.group, **asdict(paused)}, name="worker")
-    inv.out.note(f"workers take note within a second; end it with: ticketops worker resume {worker}{_flag(value)}")
+    inv.out.record("worker_pause", {"worker": worker, "group": group.name, **asdict(paused)}, name="worker")
+    flag = f" --{scope} {value}" if value else ""
+    inv.out.note(f"workers take note within a second; end it with: ticketops worker resume {worker}{flag}")
 
 
 def resume(
@@ -59,70 +65,89 @@ def resume(
     worker: _Worker,
     *,
     topic: _Topic = "",
+    show: _Show = "",
     reason: _Reason = "",
     dry_run: _DryRun = False,
     yes: _Yes = False,
 ) -> None:
-    """End a pause; without --topic, the pause of everything."""
+    """End a pause; without --topic or --show, the pause of everything."""
     inv = invocation(ctx)
-    job = _job(inv, worker)
-    scope, value = _scope(job, topic)
-    with _opened(inv, job) as change:
-        inv.confirm([f"resume worker {worker} {value} in group {job.group}"], yes=yes, dry_run=dry_run)
+    group = _group(inv, worker)
+    scope, value = _scope(group, topic, show)
+    with _opened(inv, group) as change:
+        inv.confirm([f"resume worker {worker} {value} in group {group.name}"], yes=yes, dry_run=dry_run)
         change.resume(scope, value, reason)
     inv.out.note("resumed; workers take note within a second")
 
 
 def status(ctx: typer.Context) -> None:
     """Show which workers there are, their groups and topics, and what is paused."""
-    from ticketops.wiring import workers  # noqa: PLC0415
-
     inv = invocation(ctx)
     rows = []
-    for name in _WORKERS:
-        job = workers.job_of(inv.config, name)
-        pauses = workers.open_pauses(inv.config, job.group)
+    for worker in _WORKERS:
+        group = _group(inv, worker)
+        pauses = _open(inv, group)
         try:
             found = pauses.in_force()
         finally:
             pauses.close()
-        base = {"worker": name, "group": job.group, "topics": ", ".join(sorted(job.all_topics))}
+        base = {"worker": worker, "group": group.name, "topics": ", ".join(sorted(group.topics))}
         rows += [
             {**base, "paused": one.value or "all", "by": one.by, "reason": one.reason, "since": one.at} for one in found
         ] or [{**base, "paused": "", "by": "", "reason": "", "since": None}]
     inv.out.rows("worker_status", _COLUMNS, rows, name="worker")
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The processes that a pause concerns."""
+
+    worker: str
+    name: str
+    topics: frozenset[str]
+    """Empty for bookings, which have shows."""
+
+
+def _group(inv: Invocation, worker: str) -> _Group:
+    if worker not in _WORKERS:
+        raise UsageError(f"there is no worker {worker}", hint=f"there are {', '.join(_WORKERS)}")
+    if worker == _BOOKINGS:
+        return _Group(worker, f"{inv.config.worker.bookings.prefix}{inv.config.redis.queue.lists}*", frozenset())
+    from ticketops.wiring.workers import job_of  # noqa: PLC0415
+
+    job = job_of(inv.config, worker)
+    return _Group(worker, job.group, job.all_topics)
+
+
+def _open(inv: Invocation, group: _Group) -> "Pauses":
+    from ticketops.wiring import bookings, workers  # noqa: PLC0415
+
+    if group.worker == _BOOKINGS:
+        return bookings.open_audited_pauses(inv.config)
+    return workers.open_pauses(inv.config, group.name)
+
+
 @contextmanager
-def _opened(inv: Invocation, job: "Job") -> "Iterator[Pausing]":
+def _opened(inv: Invocation, group: _Group) -> "Iterator[Pausing]":
     from ticketops.services.consumers.pausing import Pausing  # noqa: PLC0415
     from ticketops.services.guard import Access  # noqa: PLC0415
-    from ticketops.wiring import actor, workers  # noqa: PLC0415
+    from ticketops.wiring import actor  # noqa: PLC0415
 
-    pauses = workers.open_pauses(inv.config, job.group)
+    pauses = _open(inv, group)
     try:
         yield Pausing(pauses, Access(inv.config.context, inv.config.read_only), actor())
     finally:
         pauses.close()
 
 
-def _job(inv: Invocation, worker: str) -> "Job":
-    if worker not in _WORKERS:
-        raise UsageError(f"there is no worker {worker}", hint=f"there are {', '.join(_WORKERS)}")
-    from ticketops.wiring.workers import job_of  # noqa: PLC0415
-
-    return job_of(inv.config, worker)
-
-
-def _scope(job: "Job", topic: str) -> "tuple[PauseScope, str]":
+def _scope(group: _Group, topic: str, show: str) -> "tuple[PauseScope, str]":
     from ticketops.domain.workers import PauseScope  # noqa: PLC0415
 
-    if not topic:
-        return PauseScope.ALL, ""
-    if topic not in job.all_topics:
-        raise UsageError(f"{job.name} does not read {topic}", hint=f"it reads {', '.join(sorted(job.all_topics))}")
-    return PauseScope.TOPIC, topic
-
-
-def _flag(topic: str) -> str:
-    return f" --topic {topic}" if topic else ""
+    if topic and topic not in group.topics:
+        reads = ", ".join(sorted(group.topics)) or "no topic; name a --show"
+        raise UsageError(f"worker {group.worker} does not read {topic}", hint=f"it reads {reads}")
+    if show and group.worker != _BOOKINGS:
+        raise UsageError(f"worker {group.worker} has no shows", hint="--show is for bookings")
+    if topic:
+        return PauseScope.TOPIC, topic
+    return (PauseScope.SHOW, show) if show else (PauseScope.ALL, "")

@@ -1,5 +1,7 @@
 """The booking worker's dead letter: as its encoder writes it and its decoder reads it."""
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +44,7 @@ class BookingDeadLetter:
     failed_at: WireTime = ZERO
     last_attempt_at: WireTime = ZERO
     metadata: Mapping[str, str] | None = None
-    """event_id and user_id."""
+    """event_id and user_id; `raw` or `raw_base64` where the worker of TicketOps found no item."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,10 @@ class Movable:
     problem: str = ""
 
 
+RAW: Final = "raw"
+"""Metadata beside a null item: what was in the queue and is no item, as text."""
+RAW_BASE64: Final = "raw_base64"
+"""The same where it is no UTF-8."""
 _PAIRS: Final = rb"(?:%b:%b(?:,%b:%b)*+)?" % ((STRING,) * 4)
 _CANONICAL: Final = re.compile(
     rb'\{"id":(?P<id>%(s)b),"original_item":(?P<item>%(item)b),"reason":(?P<reason>%(s)b),'
@@ -180,6 +186,9 @@ def _read_node(data: bytes, node: Node) -> LetterText:
     fields = _tolerant(data, node)
     failed, last = fields.get("failed_at"), fields.get("last_attempt_at")
     raw, item, problem = _read_original(data, list(node.members("original_item")))
+    metadata = fields.get("metadata") or {}
+    if raw is None and (kept := _kept(metadata)) is not None:
+        raw, problem = kept, f"the queue held no item: {fields.get('error_message', '')}"
     return LetterText(
         id=fields.get("id", ""),
         reason=fields.get("reason", ""),
@@ -187,11 +196,21 @@ def _read_node(data: bytes, node: Node) -> LetterText:
         retry_count=fields.get("retry_count"),
         failed_at=failed.moment() if failed else None,
         last_attempt_at=last.moment() if last else None,
-        metadata=fields.get("metadata") or {},
+        metadata=metadata,
         item_data=raw,
         item=item,
         problem=problem,
     )
+
+
+def _kept(metadata: Mapping[str, str]) -> bytes | None:
+    """The bytes that were in the queue, where they are no item."""
+    if RAW in metadata:
+        return metadata[RAW].encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(metadata[RAW_BASE64], validate=True) if RAW_BASE64 in metadata else None
+    except binascii.Error:
+        return None
 
 
 def _tolerant(data: bytes, node: Node) -> dict[str, Any]:

@@ -1,0 +1,122 @@
+"""Running the booking worker in this process, or printing what it would do."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ticketops.cli.exits import ExitCode
+from ticketops.cli.frame import Invocation, invocation
+from ticketops.cli.output import Column
+from ticketops.cli.worker.running import serve, told
+from ticketops.errors import UsageError
+
+if TYPE_CHECKING:
+    from ticketops.config import Config
+    from ticketops.domain.booking_work import Taken, Triage
+
+_COLUMNS = (
+    Column("item", keep=True),
+    Column("show", keep=True),
+    Column("decision", keep=True),
+    Column("reason"),
+    Column("detail"),
+    Column("bytes", wide=True),
+)
+
+
+def bookings(
+    ctx: typer.Context,
+    *,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="End when nothing is queued, waits for another attempt, or is in hand.")
+    ] = False,
+    percentage: Annotated[
+        int | None,
+        typer.Option("--percentage", min=0, max=100, help="Serve this percentage of the shows, by hash, only."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done with what is queued; change nothing.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="With --dry-run: look at this many items at most.")
+    ] = None,
+) -> int:
+    """Process the shows' queues, until stopped: SIGTERM finishes what is in hand, a second ends at once."""
+    inv = invocation(ctx)
+    if dry_run and drain:
+        raise UsageError("--dry-run excludes --drain", hint="it ends by itself, and changes nothing")
+    if limit is not None and not dry_run:
+        raise UsageError("--limit is for --dry-run", hint="leave it out")
+    config = told(inv, percentage)
+    if dry_run:
+        return _show(inv, config, limit)
+    from ticketops.cli.process import configure_logs  # noqa: PLC0415 - `--help` must not pay for it
+
+    configure_logs(config.log, inv.settings.secrets)
+    return _run(config, drain=drain)
+
+
+def _run(config: "Config", *, drain: bool) -> int:
+    from ticketops.cli.process import Signals, Systemd, hand_over_quickly, host, logs_json  # noqa: PLC0415
+    from ticketops.services.bookings.metrics import BookingMetrics  # noqa: PLC0415
+    from ticketops.services.consumers.start import start  # noqa: PLC0415
+    from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
+    from ticketops.wiring.bookings import open_booking_worker  # noqa: PLC0415
+
+    require_writable(Access(config.context, config.read_only), "worker bookings")
+    metrics = BookingMetrics()
+    daemon = open_booking_worker(config, metrics, drain=drain)
+    hand_over_quickly()
+    signals = Signals(as_json=logs_json(config.log))
+    signals.install()
+    stop_http = serve(config, daemon.live, daemon.ready, metrics.exposition)
+    try:
+        if not start(daemon.start, signals.stopping, patient=not drain):
+            return ExitCode.DONE
+        host(daemon.wait, lambda: daemon.live().ok, signals.stopping, Systemd())
+        clean = daemon.stop(config.worker.stop_timeout)
+    finally:
+        stop_http()
+    if daemon.failure is not None:
+        raise daemon.failure
+    return ExitCode.DONE if clean else ExitCode.PARTLY
+
+
+def _show(inv: Invocation, config: "Config", limit: int | None) -> int:
+    from ticketops.domain.shards import rollout_bucket  # noqa: PLC0415
+    from ticketops.wiring.bookings import open_booking_queue  # noqa: PLC0415
+
+    queue = open_booking_queue(config, "")
+    percentage = config.worker.percentage
+    ours = (taken for taken in queue.peek() if percentage >= 100 or rollout_bucket(taken.show) < percentage)  # noqa: PLR2004 - all
+    try:
+        inv.out.rows("booking_decisions", _COLUMNS, _decided(islice(ours, limit), config), name="item")
+    finally:
+        queue.close()
+    inv.out.note("nothing was changed")
+    return ExitCode.DONE
+
+
+def _decided(items: "Iterator[Taken]", config: "Config") -> Iterator[dict[str, Any]]:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from ticketops.domain.booking_work import triage  # noqa: PLC0415
+    from ticketops.services.bookings.daemon import policy_of  # noqa: PLC0415
+
+    policy = policy_of(config.worker)
+    for taken in items:
+        now = datetime.fromtimestamp(taken.first_taken, UTC)
+        yield {"show": taken.show, "bytes": len(taken.data), **_told(triage(taken, now, policy))}
+
+
+def _told(found: "Triage") -> dict[str, Any]:
+    from ticketops.domain.booking_work import Doomed, Ready  # noqa: PLC0415
+
+    if isinstance(found, Ready):
+        return {"item": found.request.id, "decision": "process", "reason": "", "detail": ""}
+    if isinstance(found, Doomed):
+        item = found.text.id if found.text else ""
+        return {"item": item, "decision": "dead letter", "reason": found.reason.value, "detail": found.message}
+    return {"item": found.text.id, "decision": "remove", "reason": "expired", "detail": ""}

@@ -1,0 +1,1 @@
+"""The booking worker: items of the shows' queues, taken under leases, processed, tried again, dead-lettered."""

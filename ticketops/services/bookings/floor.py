@@ -1,0 +1,95 @@
+"""What the hands of one process share: whose turn it is, what is paused, the circuit, and whether it goes on."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+
+from ticketops.domain.booking_work import Turns
+from ticketops.domain.breaker import Circuit
+from ticketops.domain.shards import rollout_bucket
+from ticketops.domain.workers import Pause, PauseScope
+from ticketops.ports.booking_queue import Batch, BookingQueue
+from ticketops.services.circuits import SharedBreaker
+
+_FAIR = 64
+"""Shows that one call looks at in turn."""
+_OLDEST = 500
+"""Shows among which one call finds the oldest item."""
+_REST = 0.5
+"""Seconds between looks whether a pause or an open circuit has ended."""
+
+
+class Floor:
+    """Shared by the hands of one process; several threads may use one."""
+
+    def __init__(
+        self,
+        breaker: SharedBreaker,
+        *,
+        percentage: int = 100,
+        oldest: bool = False,
+        refresh: float = 0.1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`percentage` of the shows, by hash; `refresh` in seconds between looks which shows are active."""
+        self.breaker = breaker
+        self.oldest = oldest
+        self.stopping = threading.Event()
+        self.paused_shows: frozenset[str] = frozenset()
+        self._paused = False
+        self._percentage = percentage
+        self._refresh = refresh
+        self._clock = clock
+        self._turns = Turns()
+        self._refreshed = float("-inf")
+        self._lock = threading.Lock()
+
+    def pause(self, pauses: Collection[Pause]) -> None:
+        """These are in force now."""
+        self._paused = any(pause.scope is PauseScope.ALL for pause in pauses)
+        self.paused_shows = frozenset(pause.value for pause in pauses if pause.scope is PauseScope.SHOW)
+
+    @property
+    def paused(self) -> bool:
+        """True while nothing may be taken."""
+        return self._paused
+
+    def rest(self) -> float:
+        """Seconds for which nothing may be taken; 0: go on."""
+        if self._paused:
+            return _REST
+        return min(self.breaker.retry_in, _REST)
+
+    def trying(self) -> bool:
+        """True while the circuit lets only a few calls through."""
+        return self.breaker.circuit is not Circuit.CLOSED
+
+    def offer(self, queue: BookingQueue) -> list[str]:
+        """The shows to look at, in the order of their turns; `queue` is asked which are active, from time to time."""
+        now = self._clock()
+        with self._lock:
+            due = now - self._refreshed >= self._refresh
+            if due:
+                self._refreshed = now
+        if due:
+            self._know(queue.shows())
+        with self._lock:
+            return self._turns.next(_OLDEST if self.oldest else _FAIR, self.paused_shows)
+
+    def _know(self, found: list[str]) -> None:
+        random.shuffle(found)  # processes that start together do not all begin with the same show
+        with self._lock:
+            self._turns.know(show for show in found if self._ours(show))
+
+    def _ours(self, show: str) -> bool:
+        return self._percentage >= 100 or rollout_bucket(_text(show)) < self._percentage  # noqa: PLR2004 - all
+
+    def served(self, batch: Batch) -> None:
+        """This was taken."""
+        with self._lock:
+            self._turns.served(batch.served, batch.empty)
+
+
+def _text(show: str) -> str:
+    return show.encode("utf-8", "replace").decode()
