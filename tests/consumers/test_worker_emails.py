@@ -231,3 +231,24 @@ def test_dead_letters_in_the_style_of_connect(works: Works, make_worker: MakeWor
     assert "ticketops-source-timestamp" in names
     assert not any(name.startswith("kafka_dlt") for name in names)
     assert record.reason == "invalid_data"
+
+
+@pytest.mark.chaos
+def test_killed_at_random_no_email_is_missing_or_doubled(
+    works: Works, make_worker: MakeWorker, mail: dict[str, Any], client: Redis, key: str
+) -> None:
+    mail["worker"] |= {"batch_size": 5, "threads": 2, "member": "one"}
+    worker = make_worker("w", **mail).start()
+    for number in range(200):
+        event = [("ticketops-event-id", f"e-{number}".encode())]
+        works.send(f"k{number % 20}", booking(user=f"u{number % 50 + 1}"), headers=event, flush=number % 10 == 0)
+        if number % 50 == 30:
+            worker.kill()
+            worker.start()
+    works.producer.flush(10.0)
+    eventually(lambda: len(entries(client, key)) >= 200, 90.0)
+    assert worker.stop() == 0
+    ids = [one["id"] for one in entries(client, key)]
+    assert len(ids) == len(set(ids)) == 200
+    rows = works.site.rows("select public_id::text from booking.email_jobs")
+    assert {row[0] for row in rows} == set(ids)

@@ -19,7 +19,17 @@ _NEEDED: Final = ("id", "aggregate_type", "aggregate_id", "payload")
 
 def check(config: Config) -> list[Problem]:
     """Everything that cannot work; empty where nothing was found. Asks no backend."""
-    found = (_columns, _names, _topics, _topic_lists, _relay, _backends, queue_checks.check, machine_checks.check)
+    found = (
+        _columns,
+        _names,
+        _topics,
+        _topic_lists,
+        _relay,
+        _worker,
+        _backends,
+        queue_checks.check,
+        machine_checks.check,
+    )
     return [problem for part in found for problem in part(config)]
 
 
@@ -122,6 +132,24 @@ def _relay(config: Config) -> Iterator[Problem]:
             why="a shadow locks no row, so it cannot tell which ones are locked",
             hint="set relay.skip_locked = false until the shadow ends",
         )
+
+
+def _worker(config: Config) -> Iterator[Problem]:
+    worker = config.worker
+    if worker.retry_cap < worker.retry_base:
+        yield Problem(
+            f"worker.retry_cap ({worker.retry_cap:g} s) is below worker.retry_base ({worker.retry_base:g} s)",
+            why="the longest wait would be shorter than the first",
+        )
+    for name, part in (("payments", worker.payments), ("emails", worker.emails)):
+        for topic in (part.topic, *part.retry_topics):
+            if not TOPIC.fullmatch(topic) or topic in {".", ".."}:
+                yield Problem(
+                    f"worker.{name} names {topic!r}, which is no topic name",
+                    why="Kafka takes up to 249 letters, digits, dots, underscores and hyphens",
+                )
+        if part.topic in part.retry_topics:
+            yield Problem(f"worker.{name}.retry_topics names its own topic {part.topic}", hint="name another")
 
 
 def _backends(config: Config) -> Iterator[Problem]:

@@ -54,12 +54,17 @@ _NOTHING_TO_NOTE = frozenset(
 
 
 def consumer_settings(options: KafkaOptions, client_id: str, group: str, *, member: str = "") -> dict[str, Setting]:
-    """A member of a group that commits by itself never; `member` makes it static (group.instance.id)."""
-    ours: dict[str, Setting] = {
+    """A member of a group that commits by itself never; `member` makes it static (group.instance.id).
+
+    `kafka.properties` win, but for what "nothing is lost" rests on.
+    """
+    fixed: dict[str, Setting] = {
         "group.id": group,
-        "partition.assignment.strategy": "cooperative-sticky",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
+    }
+    ours: dict[str, Setting] = {
+        "partition.assignment.strategy": "cooperative-sticky",
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
         "session.timeout.ms": 15_000,
@@ -74,7 +79,7 @@ def consumer_settings(options: KafkaOptions, client_id: str, group: str, *, memb
     }
     if member:
         ours["group.instance.id"] = member
-    return ours | client_settings(options, client_id)
+    return ours | client_settings(options, client_id) | fixed
 
 
 class KafkaRecordSource:

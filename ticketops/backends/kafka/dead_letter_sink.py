@@ -198,9 +198,8 @@ class KafkaDeadLetterSink:
         return self._producer
 
     def _settings(self) -> dict[str, Setting]:
+        fixed: dict[str, Setting] = {"enable.idempotence": True, "acks": "all"}
         ours: dict[str, Setting] = {
-            "enable.idempotence": True,
-            "acks": "all",
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
             "linger.ms": 0,
@@ -210,7 +209,7 @@ class KafkaDeadLetterSink:
             "reconnect.backoff.max.ms": 2_000,
             "statistics.interval.ms": 0,
         }
-        return ours | client_settings(self._options, self._client_id)
+        return ours | client_settings(self._options, self._client_id) | fixed
 
     def _complain(self, error: KafkaError) -> None:
         self._trouble = f"{error.str()} ({error.name()})"
