@@ -76,7 +76,7 @@ def plan_lines(
 
 def _where(tally: PlanTally, guarantees: dict[str, Guarantee]) -> list[str]:
     to = [f"to {_top(tally.destinations)}"] if tally.destinations else []
-    weak = sorted(name for name, promise in guarantees.items() if promise is Guarantee.AT_LEAST_ONCE)
+    weak = sorted(name for name in tally.queues if guarantees.get(name) is Guarantee.AT_LEAST_ONCE)
     return to + ([f"at least once: a crash in the middle can repeat items of {', '.join(weak)}"] if weak else [])
 
 
