@@ -130,7 +130,7 @@ class EmailsOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookingsOptions:
-    """`ticketops worker bookings`, which heeds threads, percentage, member, circuits, max_bytes and stop_timeout too."""
+    """`ticketops worker bookings`; it heeds threads, percentage, member, circuits, max_bytes and stop_timeout too."""
 
     prefix: str = ""
     """Put before every key of redis.queue, as in dlq.queues.NAME.prefix."""
