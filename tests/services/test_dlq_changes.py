@@ -143,6 +143,7 @@ def test_a_cancel_from_elsewhere_ends_the_run(world: World) -> None:
     operation = world.begin(world.plan(Verb.REQUEUE))
 
     def cancel(progress: Progress) -> None:
+        world.clock.go(1)
         if progress.done == 30:
             world.store.cancel(operation.id, "bob@there", "enough")
 

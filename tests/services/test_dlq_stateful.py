@@ -109,6 +109,7 @@ class Incident(RuleBasedStateMachine):
         others = [other for other in self.open if other.id != operation.id]
 
         def meet(progress: Progress) -> None:
+            self.world.clock.go(0.3)
             if meets and others and progress.done >= meets[1]:
                 other = others.pop(meets[0] % len(others))
                 others.clear()
@@ -118,7 +119,7 @@ class Incident(RuleBasedStateMachine):
 
         self.until(crash, operation, meet)
 
-    def until(self, crash: int | None, operation: Operation, observe: Any = lambda _: None) -> None:
+    def until(self, crash: int | None, operation: Operation, observe: Any = None) -> None:
         self.fuse.left = crash
         try:
             self.attempt(operation, observe)
@@ -127,14 +128,15 @@ class Incident(RuleBasedStateMachine):
         finally:
             self.fuse.left = None
 
-    def attempt(self, operation: Operation, observe: Any = lambda _: None) -> None:
+    def attempt(self, operation: Operation, observe: Any = None) -> None:
         letters = self.imports.get(operation.id, {})
 
         def pick(items: Sequence[OperationItem]) -> dict[str, DeadLetter]:
             return {one.item.id: letters[one.item.id] for one in items}
 
         self.world.clock.go(1)
-        around = Surroundings(observe=observe, clock=self.world.clock.monotonic)
+        watched = observe or (lambda _: self.world.clock.go(0.3))
+        around = Surroundings(observe=watched, clock=self.world.clock.monotonic)
         run = self.world.run(operation, around, pick=pick)
         try:
             run.resume()

@@ -175,7 +175,7 @@ class World:
         return self.run(self.begin(self.plan(verb, ids), pace, **settings), around).first()
 
     def run(self, operation: Operation, around: Surroundings | None = None, **more: Any) -> Run:
-        chosen = around or Surroundings(clock=self.clock.monotonic)
+        chosen = around or Surroundings(observe=lambda _: self.clock.go(0.3), clock=self.clock.monotonic)
         return Run(self.desk(), operation, self.queues, chosen, **more)
 
     @property

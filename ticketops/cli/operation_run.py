@@ -53,8 +53,10 @@ def open_queues(inv: Invocation, names: Sequence[str]) -> "Iterator[Mapping[str,
 @contextmanager
 def surroundings(operation: "Operation") -> "Iterator[Surroundings]":
     """Ctrl-C and SIGTERM end the run after the batch in hand, a second one at once; a bar shows how far it is."""
-    from ticketops.services.dlq.runner import Surroundings  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.cli.process import hand_over_quickly  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.dlq.runner import Surroundings  # noqa: PLC0415
 
+    hand_over_quickly()
     stop = threading.Event()
 
     def ask(number: int, frame: "FrameType | None") -> None:

@@ -52,8 +52,8 @@ class OperationStore(Protocol):
         a cancel was asked for becomes CANCELLED here.
         """
 
-    def pending(self, operation: UUID, limit: int) -> list[OperationItem]:
-        """The next items without a result, in order."""
+    def pending(self, operation: UUID, limit: int, after: int = 0) -> list[OperationItem]:
+        """The next items without a result, in order, of those with a number above `after`."""
 
     def record(self, operation: UUID, runner: str, results: Mapping[int, Result]) -> bool:
         """Write results by item number, each with an entry in its item's history; False once a cancel was asked for.

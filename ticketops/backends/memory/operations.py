@@ -104,10 +104,10 @@ class MemoryOperationStore:
             )
             return True
 
-    def pending(self, operation: UUID, limit: int) -> list[OperationItem]:
+    def pending(self, operation: UUID, limit: int, after: int = 0) -> list[OperationItem]:
         """See ports.OperationStore."""
         with self._lock:
-            return [item for item in self._get(operation).items if item.outcome is None][:limit]
+            return [item for item in self._get(operation).items[after:] if item.outcome is None][:limit]
 
     def record(self, operation: UUID, runner: str, results: Mapping[int, Result]) -> bool:
         """See ports.OperationStore."""

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
 
 from ticketops.backends.store.columns import key_of
 from ticketops.backends.store.letters import pack, unpack
@@ -15,6 +15,10 @@ from ticketops.domain.operations import Archived, Edit, Hold, Operation
 
 _MANY = 500
 """Items that one statement names."""
+_NAMED = 20
+"""Items up to which naming them costs nothing."""
+_FEW = 1000
+"""Holds of a queue that are read as a whole."""
 _PAGE = 500
 """Archived items that are looked up at a time."""
 _PAGE_BYTES = 8_000_000
@@ -44,13 +48,20 @@ class SqlAnnotations:
 
     def held(self, queue: str, ids: Sequence[str] | None = None) -> dict[str, Hold]:
         """See ports.Annotations."""
-        h = self._holds
         with self._place.reading() as connection:
-            if ids is None:
-                rows = list(connection.execute(select(h).where(h.c.queue == queue).order_by(h.c.at)))
-            else:
-                rows = [row for named in _named(h, queue, ids) for row in connection.execute(select(h).where(named))]
+            rows = self._held(connection, queue, ids)
         return {row.item: Hold(queue=queue, id=row.item, note=row.note, actor=row.actor, at=row.at) for row in rows}
+
+    def _held(self, connection: Connection, queue: str, ids: Sequence[str] | None) -> list[Row[Any]]:
+        """Mostly little is held: then all of it is read, which costs less than naming many ids."""
+        h, wanted = self._holds, set(ids or ())
+        every = select(h).where(h.c.queue == queue).order_by(h.c.at)
+        if ids is None:
+            return list(connection.execute(every))
+        few = list(connection.execute(every.limit(_FEW + 1))) if len(ids) > _NAMED else []
+        if len(ids) > _NAMED and len(few) <= _FEW:
+            return [row for row in few if row.item in wanted]
+        return [row for named in _named(h, queue, ids) for row in connection.execute(select(h).where(named))]
 
     def archive(self, operation: Operation, letters: Sequence[DeadLetter]) -> None:
         """See ports.Annotations."""

@@ -147,17 +147,17 @@ class SqlOperationStore:
                 current = self._close(connection, row, OperationState.CANCELLED, current.note)
         raise _over(current)
 
-    def pending(self, operation: UUID, limit: int) -> list[OperationItem]:
+    def pending(self, operation: UUID, limit: int, after: int = 0) -> list[OperationItem]:
         """See ports.OperationStore."""
         o = self._operations
         with self._place.reading() as connection:
             found = connection.execute(select(o.c.seq, o.c.first_open, o.c.total).where(o.c.id == operation))
             row = _known(found, operation)
-            return list(islice(self._open(connection, row, max(limit, _FEW)), limit))
+            return list(islice(self._open(connection, row, max(limit, _FEW), after), limit))
 
-    def _open(self, connection: Connection, row: Row[Any], size: int) -> Iterator[OperationItem]:
+    def _open(self, connection: Connection, row: Row[Any], size: int, after: int = 0) -> Iterator[OperationItem]:
         """Items without a result; none of them is before `first_open`."""
-        for first in range(row.first_open, row.total + 1, size):
+        for first in range(max(row.first_open, after + 1), row.total + 1, size):
             for item in self._page(connection, row.seq, first, first + size - 1):
                 if item.outcome is None:
                     yield item

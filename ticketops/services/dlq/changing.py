@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from ticketops.domain.deadletters import Outcome
-from ticketops.domain.operations import FrozenItem, Operation
+from ticketops.domain.operations import Operation
 from ticketops.ports.operations import Annotations, OperationStore
 from ticketops.services.dlq.planning import Plan
 from ticketops.services.dlq.returns import Newcomers
+from ticketops.services.dlq.runner import Example
 from ticketops.services.guard import Access, require_writable
 
 
@@ -24,9 +25,6 @@ class Desk:
     """user@host."""
     executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(1, "operation store")
     """Runs the store's writes beside the work, one at a time."""
-
-
-Example = tuple[FrozenItem, Outcome, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

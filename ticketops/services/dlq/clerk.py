@@ -15,8 +15,10 @@ _T = TypeVar("_T")
 
 PAGE: Final = 2000
 """Items read at a time."""
-_WORTH: Final = 500
-"""Results that are worth a write of their own while another is on its way."""
+_WORTH: Final = 1000
+"""Results that are worth a write of their own."""
+_LATEST: Final = 0.25
+"""Seconds after which fewer are written too."""
 _DEPTH: Final = 2
 """Writes on their way before the work waits for them."""
 IN_HAND: Final = 1000 + _WORTH * (_DEPTH + 2)
@@ -54,28 +56,26 @@ class Clerk:
         return self._executor.submit(question, self._store).result()
 
     def pages(self) -> Iterator[list[OperationItem]]:
-        """The items without a result, in order, a page at a time, each once."""
-        ahead, last = self._fetch(PAGE), 0
-        while page := [item for item in ahead.result() if item.number > last]:
-            last = page[-1].number
-            ahead = self._fetch(len(page) + PAGE)
+        """The items without a result, in order, a page at a time, each once; the next is read meanwhile."""
+        ahead = self._fetch(0)
+        while page := ahead.result():
+            ahead = self._fetch(page[-1].number)
             yield page
 
-    def _fetch(self, limit: int) -> "Future[list[OperationItem]]":
-        """As many as are on the page in hand come again: they have no result yet."""
-        return self._executor.submit(self._store.pending, self._operation, limit)
+    def _fetch(self, after: int) -> "Future[list[OperationItem]]":
+        return self._executor.submit(self._store.pending, self._operation, PAGE, after)
 
     def record(self, results: Mapping[int, Result]) -> None:
         """Hand in results; raises what an earlier write raised."""
         self._waiting.update(results)
         self._collect(_DEPTH)
-        if not self._writes or len(self._waiting) >= _WORTH:
+        if len(self._waiting) >= _WORTH or self._clock() - self._wrote > _LATEST:
             self._write()
 
     def beat(self) -> None:
         """Keep the lease, and hear of a cancel, while nothing is done."""
         self._collect(_DEPTH)
-        if self._waiting or self._clock() - self._wrote > self._ttl / 5:
+        if self._clock() - self._wrote > (_LATEST if self._waiting else self._ttl / 5):
             self._write()
 
     def flush(self) -> None:

@@ -1,57 +1,22 @@
 """What an operation does to its items, made from what the store knows of it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from ticketops.domain.admission import Admission
-from ticketops.domain.deadletters import Outcome, RequeueOrder, Result
+from ticketops.domain.deadletters import RequeueOrder
 from ticketops.domain.editing import PayloadEdit
-from ticketops.domain.operations import Operation, OperationItem, Verb
+from ticketops.domain.operations import Operation, Verb
 from ticketops.errors import UsageError
-from ticketops.ports.deadletters import DeadLetterQueue
-from ticketops.services.dlq.changing import Desk, Example
+from ticketops.services.dlq.changing import Desk
 from ticketops.services.dlq.clerk import Clerk
 from ticketops.services.dlq.edit_verb import EditItems
 from ticketops.services.dlq.past import Past
 from ticketops.services.dlq.returning import Import, Pick, PurgeArchive, Restore
 from ticketops.services.dlq.runner import Handler
-from ticketops.services.dlq.verbs import Discard, HoldItems, ReleaseItems, Remove, Requeue, Respectful
-
-_EXAMPLES: Final = 20
+from ticketops.services.dlq.verbs import Discard, HoldItems, ReleaseItems, Remove, Requeue
 
 
-@dataclass(frozen=True, slots=True)
-class Noting:
-    """Keeps the first results that are not what was asked for."""
-
-    inner: Handler
-    examples: list[Example]
-
-    def apply(self, queue: DeadLetterQueue, items: Sequence[OperationItem], *, again: bool) -> list[Result]:
-        """See Handler."""
-        results = self.inner.apply(queue, items, again=again)
-        if len(self.examples) < _EXAMPLES:
-            self._note(items, results)
-        return results
-
-    def _note(self, items: Sequence[OperationItem], results: Sequence[Result]) -> None:
-        other = [
-            (one.item, result.outcome, result.detail)
-            for one, result in zip(items, results, strict=True)
-            if result.outcome is not Outcome.DONE
-        ]
-        self.examples.extend(other[: _EXAMPLES - len(self.examples)])
-
-
-def handler_of(desk: Desk, operation: Operation, clerk: Clerk, pick: Pick | None) -> Handler:
-    """The handler of an operation's verb; holds that came after the plan are respected as those before it."""
-    admission = Admission(verb=operation.verb, past_holds=bool(operation.settings.get("past_holds")))
-    handler = _plain(desk, operation, clerk, pick)
-    return Respectful(handler, desk.annotations, admission) if admission.respects_holds() else handler
-
-
-def _plain(desk: Desk, operation: Operation, clerk: Clerk, pick: Pick | None) -> Handler:  # noqa: PLR0911 - one per verb
+def handler_of(desk: Desk, operation: Operation, clerk: Clerk, pick: Pick | None) -> Handler:  # noqa: PLR0911 - one per verb
+    """The handler of an operation's verb."""
     settings, annotations = operation.settings, desk.annotations
     past = Past(lambda queue, id_, origin: clerk.ask(lambda store: store.history(queue, id_, origin)), operation.id)
     match operation.verb:

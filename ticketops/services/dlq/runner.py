@@ -9,16 +9,21 @@ from itertools import groupby
 from typing import Final, Protocol
 
 from ticketops.domain.deadletters import Outcome, Result
-from ticketops.domain.operations import Operation, OperationItem
+from ticketops.domain.operations import FrozenItem, Operation, OperationItem
 from ticketops.domain.pacing import Pace
 from ticketops.ports.deadletters import DeadLetterQueue
 from ticketops.services.dlq.clerk import IN_HAND, Clerk
 from ticketops.services.dlq.gate import Gate
+from ticketops.services.dlq.holding import Holds
 from ticketops.services.dlq.returns import came_back
 
 _LOOK: Final = 1.0
 """Seconds between two looks while it waits."""
 _SHOWN: Final = 3
+_EXAMPLES: Final = 20
+
+
+Example = tuple[FrozenItem, Outcome, str]
 
 
 class Handler(Protocol):
@@ -66,6 +71,7 @@ class Runner:
         *,
         again: bool,
         around: Surroundings,
+        holds: Holds,
     ) -> None:
         """`again`: an earlier run was cut off."""
         self._operation = operation
@@ -73,8 +79,11 @@ class Runner:
         self._handler = handler
         self._clerk = clerk
         self._around = around
+        self._holds = holds
         self._pace = Pace.of(operation.settings)
         self._gate = Gate(self._pace, around.clock)
+        self.examples: list[Example] = []
+        """The first items of this run that did not get what was asked for, and why."""
         self._counts = Counter[Outcome](operation.counts)
         self._started_with = dict(operation.counts)
         self._doubtful = IN_HAND if again else 0
@@ -100,7 +109,8 @@ class Runner:
             if not answer.items:
                 self._wait(answer.wait)
                 continue
-            self._change(queue, items[: answer.items])
+            held = self._holds.left(queue.name, items, answer.items)
+            self._change(queue, items[: answer.items], held)
             items = items[answer.items :]
             if (why := self._look_after_canary(queue)) is not None:
                 return why
@@ -113,14 +123,32 @@ class Runner:
             return "cancelled"
         return self._pace.enough(self._counts - Counter(self._started_with))
 
-    def _change(self, queue: DeadLetterQueue, items: Sequence[OperationItem]) -> None:
-        results = self._handler.apply(queue, items, again=self._doubtful > 0)
+    def _change(self, queue: DeadLetterQueue, items: Sequence[OperationItem], held: Mapping[str, Result]) -> None:
+        again = self._doubtful > 0
+        if held:
+            free = [one for one in items if one.item.id not in held]
+            done = iter(self._handler.apply(queue, free, again=again) if free else ())
+            results = [held.get(one.item.id) or next(done) for one in items]
+        else:
+            results = self._handler.apply(queue, items, again=again)
+        own = str(self._operation.id)
+        results = [_ours(result, own) if result.outcome is Outcome.ALREADY else result for result in results]
         self._doubtful -= len(items)
-        settled = [_ours(result, str(self._operation.id)) for result in results]
-        self._clerk.record({one.number: result for one, result in zip(items, settled, strict=True)})
-        self._counts.update(result.outcome for result in settled)
-        self._canary.add(items, settled)
+        self._clerk.record({one.number: result for one, result in zip(items, results, strict=True)})
+        self._counts.update(result.outcome for result in results)
+        self._note(items, results)
+        self._canary.add(items, results)
         self._show()
+
+    def _note(self, items: Sequence[OperationItem], results: Sequence[Result]) -> None:
+        """Keep the first results that are not what was asked for."""
+        if len(self.examples) < _EXAMPLES:
+            other = [
+                (one.item, result.outcome, result.detail)
+                for one, result in zip(items, results, strict=True)
+                if result.outcome is not Outcome.DONE
+            ]
+            self.examples.extend(other[: _EXAMPLES - len(self.examples)])
 
     def _look_after_canary(self, queue: DeadLetterQueue) -> str | None:
         """Wait whether the first items come back, once they are through."""
@@ -180,6 +208,4 @@ def _canary_note(back: Sequence[str], of: int) -> str:
 
 def _ours(result: Result, operation: str) -> Result:
     """What this operation did before it was cut off counts as done."""
-    if result.outcome is Outcome.ALREADY and result.detail == operation:
-        return Result(result.id, Outcome.DONE)
-    return result
+    return Result(result.id, Outcome.DONE) if result.detail == operation else result

@@ -1,21 +1,23 @@
 """Runs of an operation that is stored: the first, and those that resume it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Final
 
+from ticketops.domain.admission import Admission
 from ticketops.domain.deadletters import Outcome
 from ticketops.domain.operations import Operation, OperationState, Verb
 from ticketops.errors import NotFoundError, RefusedError, TicketOpsError
 from ticketops.ports.deadletters import DeadLetterQueue
-from ticketops.services.dlq.changing import Desk, Example, Report
+from ticketops.services.dlq.changing import Desk, Report
 from ticketops.services.dlq.clerk import Clerk
-from ticketops.services.dlq.handlers import Noting, handler_of
+from ticketops.services.dlq.handlers import handler_of
+from ticketops.services.dlq.holding import Holds
 from ticketops.services.dlq.returning import Pick
 from ticketops.services.dlq.returns import Newcomers, newcomers
-from ticketops.services.dlq.runner import Progress, Runner, Surroundings
+from ticketops.services.dlq.runner import Example, Progress, Runner, Surroundings
 from ticketops.services.guard import require_writable
 
 LEASE: Final = 10.0
@@ -43,7 +45,6 @@ class Run:
         self._around = around
         self._pick = pick
         self._runner = f"{desk.actor}:{os.getpid()}:{next(_RUNS)}"
-        self._examples: list[Example] = []
 
     def first(self) -> Report:
         """Work from the first item. Errors of backends pass, after the operation is put down as far as it got."""
@@ -117,14 +118,27 @@ class Run:
                 ttl=LEASE,
                 clock=self._around.clock,
             )
-            handler = Noting(handler_of(self._desk, self._operation, clerk, self._pick), self._examples)
-            run = Runner(self._operation, self._queues, handler, clerk, again=again, around=self._around)
+            run = Runner(
+                self._operation,
+                self._queues,
+                handler_of(self._desk, self._operation, clerk, self._pick),
+                clerk,
+                again=again,
+                around=self._around,
+                holds=self._holds(),
+            )
             try:
                 note = run.run()
             except TicketOpsError as error:
                 self._put_down(clerk, error)
                 raise
-        return self._report(self._end(note, cancelled=clerk.cancelled))
+        return self._report(self._end(note, cancelled=clerk.cancelled), run.examples)
+
+    def _holds(self) -> Holds:
+        """What came to be held since the plan is left as what was held before."""
+        past = bool(self._operation.settings.get("past_holds"))
+        admission = Admission(verb=self._operation.verb, past_holds=past)
+        return Holds(self._desk.annotations, admission, self._around.clock)
 
     def _put_down(self, clerk: Clerk, error: TicketOpsError) -> None:
         """Write down how far it got, where the store can still be reached; a resume finds out about the rest."""
@@ -141,8 +155,8 @@ class Run:
         said = "" if state is OperationState.CANCELLED else note or ""
         return self._desk.store.end(self._operation.id, self._runner, state, said)
 
-    def _report(self, operation: Operation) -> Report:
+    def _report(self, operation: Operation, examples: Sequence[Example]) -> Report:
         new = Newcomers()
         if operation.verb is Verb.REQUEUE and operation.counts.get(Outcome.DONE):
             new = newcomers(operation, self._queues, self._desk.store)
-        return Report(operation=operation, newcomers=new, examples=tuple(self._examples))
+        return Report(operation=operation, newcomers=new, examples=tuple(examples))

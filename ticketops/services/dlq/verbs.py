@@ -4,37 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ticketops.domain.admission import Admission
 from ticketops.domain.deadletters import DeadLetter, Mark, Outcome, RequeueOrder, Result
 from ticketops.domain.operations import Hold, Operation, OperationItem
 from ticketops.ports.deadletters import DeadLetterQueue
 from ticketops.ports.operations import Annotations
 from ticketops.services.dlq.past import PUT_BACK, Past
-from ticketops.services.dlq.runner import Handler
-
-
-@dataclass(frozen=True, slots=True)
-class Respectful:
-    """Leaves what was held since the plan, and hands the rest on."""
-
-    inner: Handler
-    annotations: Annotations
-    admission: Admission
-
-    def apply(self, queue: DeadLetterQueue, items: Sequence[OperationItem], *, again: bool) -> list[Result]:
-        """See Handler."""
-        holds = self.annotations.held(queue.name, [one.item.id for one in items])
-        if not holds:
-            return self.inner.apply(queue, items, again=again)
-        left = {id_: left for id_, hold in holds.items() if (left := self.admission.held(hold))}
-        free = [one for one in items if one.item.id not in left]
-        done = iter(self.inner.apply(queue, free, again=again) if free else ())
-        return [
-            Result(one.item.id, left[one.item.id].outcome, left[one.item.id].detail)
-            if one.item.id in left
-            else next(done)
-            for one in items
-        ]
 
 
 @dataclass(frozen=True, slots=True)
