@@ -1,4 +1,4 @@
-"""`python -m benchmarks [names…] [--quick] [--out FOLDER]`."""
+"""`python -m benchmarks [names…] [--quick] [--size NAME=N] [--out FOLDER]`."""
 
 import argparse
 import importlib
@@ -28,10 +28,12 @@ MODULES = (
     "dead_topic",
     "dead_service",
     "transitions",
+    "flow_proof",
     "payments",
     "operations",
     "dead_outbox",
 )
+_SIZES = ("bookings", "kills")
 _WARM_UP = 400_000
 """Records that Kafka takes before anything is measured: its code is compiled as it is used."""
 
@@ -53,16 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = {name_of(module): module for module in MODULES}
     options = _parser(list(chosen)).parse_args(arguments)
     names = options.names or list(chosen)
+    scale = Scale(options.quick, dict(options.size))
     failed = 0
     with tempfile.TemporaryDirectory(prefix="ticketops-bench-") as folder:
         stage = Stage(Path(folder))
         try:
             stage.start()
-            produce.rate(stage.kafka.address, Scale(options.quick).of(_WARM_UP, _WARM_UP // 8), batch=1000)
+            produce.rate(stage.kafka.address, scale.of(_WARM_UP, _WARM_UP // 8), batch=1000)
             surrounding = surroundings(quick=options.quick, engines=stage.describe())
             print(_heading(surrounding))
             for name in names:
-                failed += not _run(load(chosen[name]), stage, Scale(options.quick), options.out, surrounding)
+                failed += not _run(load(chosen[name]), stage, scale, options.out, surrounding)
         finally:
             stage.close()
     return int(failed > 0)
@@ -82,9 +85,19 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", type=_one_of(names), help=f"of: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: shows that it works")
+    parser.add_argument(
+        "--size", action="append", default=[], metavar="NAME=N", type=_size, help="of flow-proof: bookings, kills"
+    )
     default = Path(__file__).with_name("results")
     parser.add_argument("--out", type=Path, default=default, metavar="FOLDER", help="where the JSON goes")
     return parser
+
+
+def _size(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if name not in _SIZES or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=N with a name of {', '.join(_SIZES)}")
+    return name, int(number)
 
 
 def _one_of(names: Sequence[str]) -> Callable[[str], str]:

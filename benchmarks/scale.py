@@ -1,6 +1,7 @@
 """How large a run is."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -8,10 +9,12 @@ class Scale:
     """The whole run, or a quick look."""
 
     quick: bool
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Sizes that were asked for by name."""
 
-    def of(self, whole: int, quick: int) -> int:
-        """The size for this run."""
-        return quick if self.quick else whole
+    def of(self, whole: int, quick: int, name: str = "") -> int:
+        """The size for this run; with a name it can be asked for."""
+        return self.sizes.get(name, quick if self.quick else whole)
 
     @property
     def rounds(self) -> int:

@@ -5,6 +5,7 @@ pytest_plugins = [
     "support.engines",
     "support.incidents",
     "support.relay",
+    "support.flow",
     "support.seatservice",
     "support.smalldisk",
     "support.valkeys",

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from redis import Redis
 
+from ticketops.demo.daemons import clean_environment
 from ticketops.demo.ground import Ground
-from ticketops.demo.relays import clean_environment
 from ticketops.domain.wire.items import BookingItem
 from ticketops.domain.wire.letters import BookingDeadLetter, encode_letter, letter_id
 from ticketops.domain.wire.scalars import WireTime

@@ -9,10 +9,11 @@ from typing import Final, Protocol
 
 from ticketops import wiring
 from ticketops.demo.consumer import EventConsumer
+from ticketops.demo.daemons import DaemonProcess
 from ticketops.demo.ground import Ground
 from ticketops.demo.outage import OutageReport, perform
 from ticketops.demo.proof import Proof, best_second, prove, quantile, waits
-from ticketops.demo.relays import LEASE_SECONDS, RelayProcess, start_relay
+from ticketops.demo.relays import LEASE_SECONDS, start_relay
 from ticketops.demo.service import BookingService
 from ticketops.domain.relay import ShardStatus
 from ticketops.errors import BackendError
@@ -161,7 +162,7 @@ class _Stage:
         self._audience = audience
         self._tick = tick
         self._stack = stack
-        self._relays: list[RelayProcess] = []
+        self._relays: list[DaemonProcess] = []
         self._leases: ShardLeases = wiring.open_shard_leases(ground.config)
         stack.callback(self._leases.close)
         stack.callback(self.consumer.stop)
@@ -255,7 +256,7 @@ class _Stage:
     def _shares(self) -> str:
         return " and ".join(map(str, self._owned()))
 
-    def _inflight(self, relay: RelayProcess) -> int:
+    def _inflight(self, relay: DaemonProcess) -> int:
         """Events that the relay has begun to send and not settled, as the database knows."""
         return sum(shard.inflight for shard in self._shards() if shard.owner == relay.name)
 

@@ -1,0 +1,1 @@
+"""The asynchronous payment flow on real engines: bookings, a payment provider, a seat service, and what is proved."""

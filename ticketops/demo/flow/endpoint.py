@@ -1,0 +1,51 @@
+"""An HTTP endpoint on this machine, in a few threads."""
+
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+Answer = Callable[[str, Mapping[str, str], bytes], int]
+"""Path, headers and body of a POST; the status to answer with."""
+_STOP_SECONDS: Final = 5.0
+
+
+class Endpoint:
+    """Answers until it is closed."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(answer))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="endpoint", daemon=True)
+        self._thread.start()
+
+    def url(self, path: str) -> str:
+        """Where `path` is; it begins with a slash."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}{path}"
+
+    def close(self) -> None:
+        """Stop answering; idempotent."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(_STOP_SECONDS)
+
+
+def _handler(answer: Answer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            status = answer(self.path, dict(self.headers.items()), body)
+            try:
+                self.send_response(status)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+            except OSError:  # the caller was killed, or did not wait
+                self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Handler
