@@ -18,7 +18,7 @@ from ticketops.demo.flow.orders import Order, orders
 from ticketops.demo.flow.provider import PaymentProvider
 from ticketops.demo.flow.seats import TIMEOUT, SeatService
 from ticketops.demo.flow.sender import HostileSender
-from ticketops.demo.flow.topics import lag
+from ticketops.demo.flow.topics import lag, start_at_end
 from ticketops.demo.flow.work import Work
 from ticketops.demo.ground import Ground
 from ticketops.demo.relays import LEASE_SECONDS
@@ -90,7 +90,8 @@ class Flow:
         return list(self._daemons)
 
     def start(self) -> None:
-        """Start everybody; the daemons get ready while the first bookings come in."""
+        """Start everybody, each after what is in the topics; the daemons get ready while the first bookings come in."""
+        start_at_end(self.config, [*groups(self.config), (self.provider.topic, self.provider.group)])
         for name in (*self.plan.relays, *self.plan.payments, *self.plan.emails):
             self._start(name)
         self.provider.start()
