@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.booking_effects import EFFECTS
 from support.booking_service import BookingService
 from support.booking_worker import BookingWorker, parsed
 from support.cli import Cli
@@ -21,6 +22,8 @@ from ticketops.domain.wire.scalars import WireTime
 from ticketops.options import RedisOptions
 
 VERB = ("worker", "bookings")
+PYTHON = {"bookings": {"processor": "python", "function": "support.booking_effects:process"}}
+"""The part of [worker] that calls a function, whose effects are noted."""
 
 
 @dataclass
@@ -76,6 +79,13 @@ class BookingWorks:
         (found,) = eventually(lambda: self.letters, timeout)
         return found
 
+    @property
+    def effects(self) -> list[tuple[str, int]]:
+        """Calls of `support.booking_effects:process`: item and attempt, in their order."""
+        path = self.site.cli.folder / EFFECTS
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(item, int(attempt)) for item, attempt in (line.split() for line in lines)]
+
     def wait_until_done(self, timeout: float = 30.0) -> None:
         eventually(lambda: not (self.queued or self.held), timeout)
 
@@ -97,7 +107,11 @@ def booking_settings(url: str, prefix: str, service: str) -> dict[str, Mapping[s
     return {
         "redis": {"url": url},
         "worker": {"stop_timeout": 10.0, "bookings": own},
-        "dlq": {"queues": {"bookings": {"kind": "redis", "prefix": prefix}}},
+        "dlq": {
+            "store": "local",
+            "store_file": "operations.sqlite3",
+            "queues": {"bookings": {"kind": "redis", "prefix": prefix}},
+        },
         "http": {"port": 0},
         "log": {"format": "json"},
     }

@@ -152,6 +152,7 @@ def configure_logs(options: LogOptions, secrets: Collection[str]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[options.level])
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each call, with its address
     logging.getLogger("ticketops.kafka").setLevel(logging.DEBUG if options.level == "debug" else logging.CRITICAL + 1)
 
 

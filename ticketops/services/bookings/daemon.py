@@ -151,7 +151,8 @@ class BookingDaemon:
         queue = self._parts.queue()
 
         def look() -> float:
-            self._observer.metrics.circuit(self._floor.breaker.circuit)
+            breaker = self._floor.breaker
+            self._observer.circuit(breaker.circuit, breaker.retry_in)
             for number, hand in tuple(self._hands.items()):
                 if hand.busy_for() > self._own.timeout + _GRACE:
                     self._give_up(number, hand)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from ticketops.domain.booking_work import Doomed, Expired, Taken
+from ticketops.domain.breaker import Circuit
 from ticketops.domain.consuming import Failure
 from ticketops.services.bookings.metrics import BookingMetrics
 
@@ -21,6 +22,7 @@ class BookingObserver:
         self._clock = clock
         self._told: dict[tuple[str, str], tuple[float, int]] = {}
         """What was said → when, and how often it happened since."""
+        self._circuit = Circuit.CLOSED
         self._lock = threading.Lock()
         self._log = structlog.get_logger("ticketops").bind(part="worker bookings")
 
@@ -82,6 +84,17 @@ class BookingObserver:
                 hint="raise worker.bookings.lease_seconds if this goes on",
                 items_like_it=like_it,
             )
+
+    def circuit(self, circuit: Circuit, retry_in: float) -> None:
+        """The state of the circuit now."""
+        self.metrics.circuit(circuit)
+        former, self._circuit = self._circuit, circuit
+        if circuit is former:
+            return
+        if circuit is Circuit.OPEN:
+            self._log.warning("the circuit is open: items wait where they are", retry_in=round(retry_in, 1))
+        else:
+            self._log.info("the circuit changed", state=circuit.value)
 
     def _times(self, what: str, kind: str) -> int:
         """How often it happened since it was last said, now included; 0 where it was said just now."""
