@@ -12,9 +12,9 @@ from pathlib import PurePath
 from typing import Self
 from uuid import UUID
 
+from ticketops.domain.spans import age
 from ticketops.domain.text import terminal_safe
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _NOT_PLAIN = re.compile(r"[^\x20-\x7e\n]")
 
 
@@ -89,19 +89,6 @@ def rfc3339(moment: datetime) -> str:
     """`moment` in UTC, as 2026-11-23T10:10:54.947711Z; a time without a zone is taken as UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def age(seconds: float) -> str:
-    """`seconds` in two units at most: 12s, 4m12s, 3h02m, 5d04h."""
-    sign, whole = ("-" if seconds < 0 else ""), int(abs(seconds))
-    if whole < _MINUTE:
-        tenth = f"{abs(seconds):.1f}s" if abs(seconds) < 10 and whole != abs(seconds) else f"{whole}s"  # noqa: PLR2004 - one digit
-        return sign + tenth
-    if whole < _HOUR:
-        return f"{sign}{whole // _MINUTE}m{whole % _MINUTE:02}s"
-    if whole < _DAY:
-        return f"{sign}{whole // _HOUR}h{whole % _HOUR // _MINUTE:02}m"
-    return f"{sign}{whole // _DAY}d{whole % _DAY // _HOUR:02}h"
 
 
 def cell(value: object, show: Show = Show.TEXT) -> str:  # noqa: PLR0911 - one return per kind of value

@@ -30,6 +30,7 @@ NOUNS: Final = (
     Noun("outbox", "ticketops.cli.outbox", "Look at outbox events, retry, skip, replay and clean up."),
     Noun("dlq", "ticketops.cli.dlq", "Dead letters of every queue: find, group, show, export."),
     Noun("ops", "ticketops.cli.ops", "Operations on dead letters: list, show, cancel, resume."),
+    Noun("tui", "ticketops.cli.tui", "The dashboard: what is wrong, why, and what next, live."),
     Noun("lag", "ticketops.cli.lag", "Which consumers fall behind, how far, and what that means."),
     Noun(
         "state",

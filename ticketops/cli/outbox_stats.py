@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from ticketops.cli.cells import Show, age
+from ticketops.cli.cells import Show
 from ticketops.cli.frame import Invocation
 from ticketops.cli.output import Column, Section
 from ticketops.domain.changes import OutboxStats
 from ticketops.domain.records import topic_of
 from ticketops.domain.selectors import parse_span
+from ticketops.domain.spans import age
 from ticketops.errors import UsageError
 from ticketops.ports.outbox import OutboxAdmin
 

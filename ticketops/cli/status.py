@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ticketops.cli.cells import Graded, Show, age
+from ticketops.cli.cells import Graded, Show
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.output import Column, Format
 from ticketops.cli.watching import Watch, repeated
+from ticketops.domain.spans import age
 
 if TYPE_CHECKING:
     from ticketops.domain.overview.check import Check

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from ticketops.services.overview.status import Overview
 
 
-def open_overview(config: "Config", *, timeout: float, remember: bool) -> "Overview":
-    """What `status` and the exporter ask; `timeout` in seconds for every part, `remember` in a local file."""
+def open_overview(config: "Config", *, timeout: float, remember: bool, every: float = 0.0) -> "Overview":
+    """What every front asks; `timeout` in seconds for every part, `remember` in a local file.
+
+    `every`: seconds after which a part is asked again.
+    """
     from ticketops.services.overview.collector import Collector  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.overview.status import Overview  # noqa: PLC0415
 
-    collector = Collector(tuple(_parts(config)), context=config.context, timeout=timeout, now=lambda: datetime.now(UTC))
+    parts = tuple(_parts(config))
+    collector = Collector(parts, context=config.context, timeout=timeout, now=lambda: datetime.now(UTC), every=every)
     return Overview(collector, config.status, open_ring(config) if remember else None)
 
 

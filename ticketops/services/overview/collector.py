@@ -44,22 +44,40 @@ class _Asked:
 class Collector:
     """Makes snapshots. Daemon threads: nothing that hangs keeps the process alive."""
 
-    def __init__(self, parts: Sequence[Part], *, context: str, timeout: float, now: Callable[[], datetime]) -> None:
-        """`timeout` in seconds for each part; `now` is this host's clock."""
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        context: str,
+        timeout: float,
+        now: Callable[[], datetime],
+        every: float = 0.0,
+    ) -> None:
+        """`timeout` in seconds for each part; `now` is this host's clock.
+
+        `every`: seconds after a question before the same part is asked again; what it said stands meanwhile.
+        """
         self._asked = [_Asked(part) for part in parts]
+        self._every = every
         self._context = context
         self._timeout = timeout
         self._now = now
 
-    def collect(self) -> Snapshot:
-        """A new snapshot, at most the time-out and a tenth after the call."""
+    def collect(self, patience: float | None = None) -> Snapshot:
+        """A new snapshot, at most the time-out and a tenth after the call.
+
+        With `patience` (seconds) at most so long after it: parts that may still answer in time then show what they
+        said before, and are left out where they never said anything.
+        """
         at = self._now()
         for asked in self._asked:
             self._ask(asked)
-        deadline = time.monotonic() + self._timeout * (1 + _PATIENCE)
+        wait = self._timeout * (1 + _PATIENCE) if patience is None else patience
+        deadline = time.monotonic() + wait
         for asked in self._asked:
             asked.done.wait(max(deadline - time.monotonic(), 0.0))
-        return _snapshot(at, self._context, {asked.part.place: self._reading(asked) for asked in self._asked})
+        said = {asked.part.place: self._reading(asked, final=patience is None) for asked in self._asked}
+        return _snapshot(at, self._context, {place: reading for place, reading in said.items() if reading is not None})
 
     def close(self) -> None:
         """Give up what can be given up at once; what hangs is left to the end of the process."""
@@ -68,7 +86,8 @@ class Collector:
                 asked.part.close()
 
     def _ask(self, asked: _Asked) -> None:
-        if asked.busy:
+        fresh = asked.since and time.monotonic() - asked.since < self._every
+        if asked.busy or fresh:
             return
         asked.busy, asked.since = True, time.monotonic()
         asked.done.clear()
@@ -91,10 +110,12 @@ class Collector:
         asked.busy = False
         asked.done.set()
 
-    def _reading(self, asked: _Asked) -> Reading[Any]:
+    def _reading(self, asked: _Asked, *, final: bool) -> Reading[Any] | None:
         if asked.reading is not None and not asked.busy:
             return asked.reading
         waited = time.monotonic() - asked.since
+        if not final and waited < self._timeout:
+            return asked.reading
         silence = BackendUnavailable("the source", why=f"no answer for {waited:.1f} s")
         return replace(_failed(asked.reading, silence, self._now(), waited), error=f"no answer for {waited:.1f} s")
 

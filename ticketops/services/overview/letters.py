@@ -10,7 +10,7 @@ from ticketops.domain.deadletters import DeadLetter, Narrowing
 from ticketops.domain.overview.snapshot import DeadLetterFigures
 from ticketops.ports.deadletters import DeadLetterQueue
 
-MOST: Final = 2000
+MOST: Final = 1000
 """Items that are read for one look; a deeper queue tells no reasons and no groups here (`dlq stats` does)."""
 _NEW: Final = timedelta(seconds=WINDOWS["24h"])
 

@@ -11,7 +11,7 @@ from ticketops.domain.overview.checks import checks, trends_between
 from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.errors import TicketOpsError
 from ticketops.ports.ring import Ring
-from ticketops.services.overview.collector import Collector
+from ticketops.services.overview.collector import Collector, History
 
 _KIND: Final = "snapshot"
 KEEP: Final = timedelta(hours=2)
@@ -41,14 +41,21 @@ class Overview:
         self._collector = collector
         self._thresholds = thresholds
         self._ring = ring
+        self._history = History(KEEP)
+        self._remembered_at: datetime | None = None
         self._trouble = ""
 
-    def look(self) -> Status:
-        """A new snapshot with its lines, worst first."""
-        snapshot = self._collector.collect()
-        before = self._earlier(snapshot.at)
+    def look(self, patience: float | None = None) -> Status:
+        """A new snapshot with its lines, worst first; `patience` as the collector has it."""
+        snapshot = self._collector.collect(patience)
+        before = self._history.before(snapshot.at - _BASE) or self._earlier(snapshot.at)
+        if before is not None and snapshot.at - before.at < _LEAST:
+            before = None
         trends = trends_between(before, snapshot, self._thresholds) if before else Trends()
-        self._remember(snapshot)
+        if self._remembered_at is None or snapshot.at - self._remembered_at >= _LEAST:
+            self._remembered_at = snapshot.at
+            self._history.add(snapshot)
+            self._remember(snapshot)
         span = (snapshot.at - before.at).total_seconds() if before else None
         return Status(snapshot, checks(snapshot, self._thresholds, trends), span, self._trouble)
 

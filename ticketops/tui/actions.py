@@ -1,0 +1,49 @@
+"""What can be done, with which key: the one registry that bindings and help are made of."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from textual.binding import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that a key does, everywhere or on one screen."""
+
+    name: str
+    """Textual's action."""
+    keys: str
+    """Comma-separated."""
+    shown: str
+    """The key as people write it."""
+    label: str
+    help: str
+    footer: bool = False
+    """Stands in the last line."""
+
+
+EVERYWHERE: Final = (
+    Action("app.goto", "colon", ":", "goto", "go anywhere: `home`, `dlq [QUEUE]`, `lag GROUP`, `quit`", footer=True),
+    Action("app.freeze", "p", "p", "freeze", "stop time: what is shown stays; go on exploring", footer=True),
+    Action("app.now", "r", "r", "refresh", "show what is known now"),
+    Action("app.copy_row", "y", "y", "copy", "copy the row under the cursor to the clipboard of your terminal"),
+    Action("app.copy_command", "Y", "Y", "copy command", "copy the command that would do or show the same"),
+    Action("app.help", "question_mark", "?", "help", "this page", footer=True),
+    Action("app.leave", "q,ctrl+c", "q", "quit", "leave at once, whatever hangs", footer=True),
+)
+IN_TABLES: Final = (
+    Action("", "j,k", "j k ↓ ↑", "move", "move the cursor; g and G go to the ends, PgUp and PgDn by pages"),
+    Action("screen.search", "slash", "/", "filter", "show only rows that hold a text; Esc ends it", footer=True),
+    Action("", "enter", "Enter", "drill", "look closer", footer=True),
+    Action("screen.back", "escape", "Esc", "back", "end the filter, then go back", footer=True),
+)
+
+
+def bindings(*actions: Action) -> list[Binding]:
+    """Textual's bindings."""
+    return [
+        Binding(keys, action.name, action.label, show=action.footer, key_display=action.shown)
+        for action in actions
+        if action.name
+        for keys in [action.keys]
+    ]

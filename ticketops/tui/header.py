@@ -1,0 +1,63 @@
+"""The first and the last line of every screen."""
+
+import time
+from typing import Final
+
+from rich.text import Text
+from textual.widget import Widget
+
+from ticketops.domain.lag.verdicts import Grade
+from ticketops.domain.overview.snapshot import Reading, Snapshot
+from ticketops.tui.actions import EVERYWHERE, IN_TABLES
+from ticketops.tui.looks import STYLES, age_of, safe
+
+_STALE: Final = 15.0
+"""Seconds after which the age of the snapshot is shown."""
+
+
+class Head(Widget):
+    """Where one is, whether time goes on, and how each backend is."""
+
+    def render(self) -> Text:
+        """See Widget."""
+        app = self.app
+        snapshot: Snapshot | None = getattr(app, "snapshot", None)
+        left = Text(no_wrap=True, overflow="ellipsis")
+        left.append(f" ticketops {safe(getattr(app, 'context', ''))}", "bold")
+        left.append(" [READ-ONLY]" if getattr(app, "read_only", False) else "")
+        left.append(self._time(snapshot))
+        right = _backends(snapshot) if snapshot else Text("asking …", "dim")
+        room = max(self.size.width - left.cell_len - right.cell_len - 1, 1)
+        return Text.assemble(left, " " * room, right, " ", no_wrap=True, overflow="ellipsis")
+
+    def _time(self, snapshot: Snapshot | None) -> Text:
+        frozen = getattr(self.app, "frozen_at", None)
+        if frozen is not None:
+            return Text(f" FROZEN at {frozen:%H:%M:%S}Z", STYLES[Grade.WARN])
+        if snapshot is None:
+            return Text("")
+        seconds = time.time() - snapshot.at.timestamp()
+        return Text(f" {snapshot.at:%H:%M:%S}Z" + (f" ({age_of(seconds)} ago)" if seconds > _STALE else " live"))
+
+
+def _backends(snapshot: Snapshot) -> Text:
+    return Text(" | ").join([_backend(source.value, reading) for source, reading in snapshot.backends.items()])
+
+
+def _backend(name: str, reading: Reading[object]) -> Text:
+    short = {"postgres": "PG"}.get(name, name.upper())
+    if reading.fresh and reading.value is not None:
+        latency = getattr(reading.value, "latency", 0.0)
+        return Text(f"{short} ok {latency * 1000:.0f}ms", STYLES[Grade.OK])
+    since = "" if reading.at is None else f" {age_of((reading.asked_at - reading.at).total_seconds())}"
+    return Text(f"{short} LOST{since}", STYLES[Grade.BAD])
+
+
+class Foot(Widget):
+    """The keys that are worth a line."""
+
+    def render(self) -> Text:
+        """See Widget."""
+        shown = [action for action in (*IN_TABLES, *EVERYWHERE) if action.footer]
+        keys = "  ".join(f"{action.shown} {action.label}" for action in shown)
+        return Text(keys, "dim", no_wrap=True, overflow="crop")

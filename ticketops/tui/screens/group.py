@@ -1,0 +1,76 @@
+"""One consumer group: its partitions."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.widgets import Static
+
+from ticketops.domain.overview.snapshot import GroupLag, PartitionLag
+from ticketops.services.overview.status import Status
+from ticketops.tui.looks import PLAIN, STYLES, SYMBOLS, age_of, safe, sparkline
+from ticketops.tui.screens.tabled import TabledScreen
+from ticketops.tui.table import Column, Row
+
+
+class GroupScreen(TabledScreen):
+    """Partitions of one group, with what the verdict means."""
+
+    COLUMNS: ClassVar[Sequence[Column]] = (
+        Column("", most=9),
+        Column("TOPIC", most=30, rest=True),
+        Column("PART", right=True, most=5),
+        Column("COMMITTED", right=True, most=14),
+        Column("END", right=True, most=14),
+        Column("LAG", right=True, most=12),
+        Column("AGE", right=True, most=8),
+        Column("10 MIN", most=20),
+        Column("MEMBER", most=30),
+    )
+
+    def __init__(self, group: str, *, utf8: bool) -> None:
+        super().__init__(f"consumer group {safe(group)}")
+        self._group = group
+        self._utf8 = utf8
+
+    def below(self) -> ComposeResult:
+        """See TabledScreen."""
+        yield Static("", id="why", markup=False)
+
+    def arrived(self, status: Status) -> None:
+        """Show a new snapshot."""
+        reading = status.snapshot.lag
+        groups = reading.value if reading is not None and reading.value else ()
+        found = next((group for group in groups if group.group == self._group), None)
+        self.show_rows([self._row(part) for part in found.partitions] if found else [])
+        self.query_one("#why", Static).update(_explained(found))
+
+    def command(self) -> str:
+        """See TabledScreen."""
+        return f"ticketops lag show {self._group}"
+
+    def _row(self, part: PartitionLag) -> Row:
+        judgment = part.judgment
+        mark = "" if part.age is None else ">" if part.age.at_least else "" if part.age.exact else "~"
+        cells = (
+            f"{SYMBOLS[judgment.verdict.grade]} {judgment.verdict}",
+            safe(part.topic),
+            str(part.partition),
+            "-" if part.committed is None else str(part.committed),
+            str(part.end),
+            "-" if judgment.lag is None else str(judgment.lag),
+            mark + age_of(part.age.seconds if part.age else None),
+            sparkline(part.sparkline, utf8=self._utf8),
+            safe(part.member),
+        )
+        return Row(f"{part.topic}/{part.partition}", cells, (STYLES[judgment.verdict.grade], PLAIN))
+
+
+def _explained(group: GroupLag | None) -> Text:
+    if group is None:
+        return Text("the group is not there, or Kafka has not answered yet")
+    said = group.judgment.verdict.explanation
+    lines = [said.meaning, f"cause: {said.cause}" if said.cause else "", f"next: {said.next_step}"]
+    note = group.judgment.note
+    return Text("\n".join(line for line in [*lines, safe(note)] if line))

@@ -1,0 +1,38 @@
+"""What keys do, from the registry of actions."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from ticketops.tui.actions import EVERYWHERE, IN_TABLES, Action
+
+
+class HelpScreen(ModalScreen[None]):
+    """A page of keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("escape,q,question_mark", "dismiss(None)", "back")]
+
+    def compose(self) -> ComposeResult:
+        """See ModalScreen."""
+        with VerticalScroll(id="help"):
+            yield Static(_page(), markup=False)
+
+
+def _page() -> Text:
+    page = Text("Keys\n\n", "bold")
+    for title, actions in (("in every list", IN_TABLES), ("everywhere", EVERYWHERE)):
+        page.append(f"{title}\n", "dim")
+        for action in actions:
+            page.append_text(_line(action))
+        page.append("\n")
+    page.append("X bad   ! a limit is breached   ? not known   . fine\n\n", "bold")
+    return page.append("The dashboard changes nothing; Y copies the command that does.", "dim")
+
+
+def _line(action: Action) -> Text:
+    return Text(f"  {action.shown:9}").append(f"{action.label:14}", "bold").append(f"{action.help}\n")

@@ -1,0 +1,48 @@
+"""What screens ask of services when they are opened; every call is made in a thread."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from ticketops.domain.dead_letter_stats import QueueTally, Tally
+from ticketops.domain.deadletters import DeadLetter, Narrowing
+from ticketops.domain.fingerprint import Group, group_of
+from ticketops.ports.deadletters import DeadLetterQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Tallied:
+    """One queue, counted."""
+
+    now: datetime
+    count: int
+    groups: Sequence[tuple[Group, Tally]]
+
+
+class Letters:
+    """Dead letters, read only."""
+
+    def __init__(self, opener: Callable[[str], DeadLetterQueue], now: Callable[[], datetime]) -> None:
+        self._opener = opener
+        self.now = now
+
+    def groups(self, queue: str) -> Tallied:
+        """The causes of a queue, the commonest first."""
+        with self._opened(queue) as opened:
+            tally = QueueTally(opened.now())
+            for letter in opened.scan(Narrowing()):
+                tally.add(letter)
+        return Tallied(tally.now, tally.all.count, list(tally.groups()))
+
+    def items(self, queue: str, group: str, most: int) -> list[DeadLetter]:
+        """At most so many items of a group, oldest first."""
+        with self._opened(queue) as opened:
+            of_group = (letter for letter in opened.scan(Narrowing()) if group_of(letter).id == group)
+            return list(islice(of_group, most))
+
+    @contextmanager
+    def _opened(self, queue: str) -> Iterator[DeadLetterQueue]:
+        with closing(self._opener(queue)) as opened:
+            yield opened
