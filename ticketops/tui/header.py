@@ -27,6 +27,7 @@ class Head(Widget):
         left.append(" [READ-ONLY]" if getattr(app, "read_only", False) else "")
         left.append(self._time(snapshot))
         right = _backends(snapshot) if snapshot else Text("asking …", "dim")
+        left.truncate(max(self.size.width - right.cell_len - 2, 0), overflow="ellipsis")
         room = max(self.size.width - left.cell_len - right.cell_len - 1, 1)
         return Text.assemble(left, " " * room, right, " ", no_wrap=True, overflow="ellipsis")
 
