@@ -174,6 +174,41 @@ def test_a_row_without_entry_is_pushed_again_and_never_doubled(
     assert [one["id"] for one in entries(client, key)] == [sent["id"], lost]
 
 
+def test_what_the_list_lost_is_pushed_again_and_nothing_else_is(
+    works: Works, make_worker: MakeWorker, mail: dict[str, Any], client: Redis, key: str
+) -> None:
+    for number in range(1, 6):
+        works.send("a", booking(user=f"u{number}", bookingReference=f"BK-{number}", totalAmount=10**15 + 0.25))
+    assert make_worker("w", "--drain", **mail).run(60.0) == 0
+    lost, begun, taken, unmarked, young = (entry["id"] for entry in entries(client, key))
+    before: Any = client.lrange(key, 0, -1)
+    for public_id in (lost, begun, unmarked):
+        client.delete(f"{{{key}}}:ticketops:{public_id}")
+    for public_id in (lost, begun, taken):
+        client.lrem(key, 1, next(entry for entry in before if public_id.encode() in entry))
+    works.site.rows("update booking.email_jobs set status = 'processing' where public_id = %s", begun)
+    for public_id in (lost, begun, taken, unmarked):  # an hour ago, in the inbox too
+        works.site.rows(
+            "with old as (update booking.email_jobs set created_at = created_at - interval '1 hour'"
+            " where public_id = %s returning created_at)"
+            " update ticketops.inbox set at = created_at from old where at = created_at + interval '1 hour'",
+            public_id,
+        )
+    client.delete(f"{{{key}}}:ticketops:{young}")
+    works.site.rows(  # of another service: nobody knows what became of its entry
+        "insert into booking.email_jobs (to_emails, template_name, variables, created_at)"
+        " values ('{x@example.org}', 'other', '{}', now() - interval '1 hour')"
+    )
+    worker = make_worker("again", **mail).start()
+    eventually(lambda: len(entries(client, key)) == 3, 30.0)
+    worker.stop()
+    again = entries(client, key)
+    assert [one["id"] for one in again] == [unmarked, young, lost]
+    assert again[-1]["variables"]["total_amount"] == 10**15 + 0.25
+    assert list(again[-1]) == ENTRY
+    assert "the list had lost email jobs" in worker.log
+
+
 def test_redis_that_is_down_delays_the_entry_and_nothing_else(
     works: Works, make_worker: MakeWorker, mail: dict[str, Any], client: Redis, key: str, tcp_proxy: MakeProxy
 ) -> None:

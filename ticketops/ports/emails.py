@@ -1,11 +1,24 @@
 """Email jobs: rows that the email workers' database keeps, and entries of the list that they take jobs from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from ticketops.domain.emails import EmailJob
+
+Place = tuple[datetime, UUID]
+"""Where a page of jobs ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, and where the next page begins."""
+
+    jobs: tuple[tuple[UUID, bytes], ...]
+    last: Place | None
+    """None: there are no more."""
 
 
 class EmailJobs(Protocol):
@@ -24,6 +37,12 @@ class EmailJobs(Protocol):
     def undelivered(self, limit: int, age: float) -> list[tuple[UUID, bytes]]:
         """Jobs older than `age` seconds that may have no entry in the list, oldest first, each with its entry."""
 
+    def waiting(self, consumer: str, ages: tuple[float, float], after: Place | None, limit: int) -> Page:
+        """Jobs of this consumer that no email worker has begun with, each with its entry, oldest first.
+
+        `ages` in seconds: older than the first, younger than the second. Jobs that others added are left out.
+        """
+
     def delivered(self, ids: Sequence[UUID]) -> None:
         """These have their entry; idempotent."""
 
@@ -41,10 +60,13 @@ class EmailQueue(Protocol):
     """The list. One instance serves one thread."""
 
     def push(self, entries: Sequence[tuple[UUID, bytes]]) -> int:
-        """Add entries that were never added before; how many it were. Each is added at most once, ever.
+        """Add entries that were never added before; how many it were. Each is added at most once in seven days.
 
         BackendUnavailable: any of them may have been added; push them again.
         """
+
+    def lost(self, ids: Collection[UUID]) -> set[UUID]:
+        """Those that the list neither has nor ever had, as far as it remembers."""
 
     def close(self) -> None:
         """Give up connections; idempotent."""

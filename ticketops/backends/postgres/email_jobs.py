@@ -1,19 +1,24 @@
 """Email jobs in the email workers' database, with the inbox of whoever makes them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, LiteralString
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
+import msgspec
 from psycopg import Connection
 
 from ticketops.backends.postgres.naming import quoted
 from ticketops.backends.postgres.session import Session
 from ticketops.domain.drafts import as_json
-from ticketops.domain.emails import EmailJob
+from ticketops.domain.emails import EmailJob, job_id
 from ticketops.options import PostgresOptions
+from ticketops.ports.emails import Page, Place
 
 _Connection = Connection[tuple[Any, ...]]
+_BEGINNING: Final[Place] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+_variables = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
 class PostgresEmailJobs:
@@ -43,6 +48,16 @@ class PostgresEmailJobs:
         with self._session.use() as connection:
             rows = self._run(connection, _UNDELIVERED, (age, limit))
         return [(public_id, entry.encode()) for public_id, entry in rows]
+
+    def waiting(self, consumer: str, ages: tuple[float, float], after: Place | None, limit: int) -> Page:
+        """See ports.EmailJobs; a job is this consumer's where its id is the one that an event of the inbox makes."""
+        least, most = ages
+        moment, public_id = after or _BEGINNING
+        with self._session.use() as connection:
+            rows = self._run(connection, _WAITING, (consumer, least, most, moment, public_id, limit))
+        jobs = [(_job(row), row[-1]) for row in rows if row[0] in {job_id(consumer, event) for event in row[-2]}]
+        last = (rows[-1][-1], rows[-1][0]) if len(rows) == limit else None
+        return Page(tuple((job.public_id, job.entry(at)) for job, at in jobs), last)
 
     def delivered(self, ids: Sequence[UUID]) -> None:
         """See ports.EmailJobs; forgotten by a crash of the server, it costs a push that adds nothing."""
@@ -83,6 +98,18 @@ def _row(job: EmailJob, at: datetime) -> dict[str, object]:
     }
 
 
+def _job(row: tuple[Any, ...]) -> EmailJob:
+    public_id, to, template, variables, priority, max_retries = row[:6]
+    return EmailJob(
+        public_id=public_id,
+        to=tuple(to),
+        template=template,
+        variables=_variables.decode(variables),
+        priority=priority,
+        max_retries=max_retries,
+    )
+
+
 _CHECK: LiteralString = """
 SELECT j.public_id, to_emails, template_name, variables, status, priority, retry_count, max_retries, error_message,
   created_at, updated_at, i.event_id, p.entry
@@ -107,6 +134,13 @@ FROM given JOIN added ON public_id = (job ->> 'id')::uuid
 ON CONFLICT DO NOTHING"""
 _UNDELIVERED: LiteralString = """
 SELECT public_id, entry FROM {own}.email_pushes WHERE at < now() - make_interval(secs => %s) ORDER BY at LIMIT %s"""
+_WAITING: LiteralString = """
+SELECT public_id, to_emails, template_name, variables::text, priority, max_retries,
+  ARRAY(SELECT event_id FROM {own}.inbox AS i WHERE i.consumer = %s AND i.at = j.created_at), created_at
+FROM {jobs} AS j
+WHERE status = 'pending' AND retry_count = 0 AND created_at < now() - make_interval(secs => %s)
+  AND created_at > now() - make_interval(secs => %s) AND (created_at, public_id) > (%s, %s)
+ORDER BY created_at, public_id LIMIT %s"""
 _DELIVERED: LiteralString = "DELETE FROM {own}.email_pushes WHERE public_id = ANY (%s)"
 _COUNT: LiteralString = """
 SELECT count(*) FROM {jobs}

@@ -1,9 +1,8 @@
 """Email jobs: a row alone is never sent, so rows and the Redis list are looked at together."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ticketops.domain.emails import entry_ids
 from ticketops.domain.overview.snapshot import EmailFigures
 
 
@@ -31,22 +30,10 @@ class EmailEntries:
 def email_figures(rows: EmailRows, list_: EmailEntries) -> EmailFigures:
     """Rows and entries together; of a list too long to be read, at least how many rows have no entry."""
     if len(list_.entries) == list_.depth:
-        known = set(_ids(list_.entries))
+        known = set(entry_ids(list_.entries))
         without = sum(1 for row in rows.old if row not in known)
     else:
         without = max(rows.pending - list_.depth, 0)
     return EmailFigures(
         pending=rows.pending, oldest_seconds=rows.oldest_seconds, without_entry=without, failed=rows.failed
     )
-
-
-def _ids(entries: Sequence[bytes]) -> list[str]:
-    found = []
-    for entry in entries:
-        try:
-            value = json.loads(entry)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            found.append(str(value.get("id")))
-    return found

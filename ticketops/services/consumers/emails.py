@@ -1,7 +1,8 @@
 """`worker emails`: what becomes of a booking is told by email. The handlers: the wire contract, "Email handlers"."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from ticketops.errors import (
 )
 from ticketops.ports.emails import EmailJobs, EmailQueue
 from ticketops.ports.services import Recipients
+from ticketops.services.consumers.lost_jobs import LostJobs
 
 _FORGET = 5000
 _FORGET_EVERY = 600.0
@@ -78,6 +80,7 @@ class EmailsHandler:
         self._recipients = recipients
         self._setup = setup
         self._forget_at = 0.0
+        self._lost = LostJobs(jobs, queue, setup.consumer, setup.health.clock)
 
     def check(self) -> None:
         """See ports.RecordHandler."""
@@ -150,20 +153,14 @@ class EmailsHandler:
     def after(self) -> float:
         """See ports.RecordHandler: deliver what has a row and perhaps no entry."""
         late = self._jobs.undelivered(_CHUNK, _LATE)
-        if late:
-            self._push_late(late)
+        with _room_awaited():
+            if late:
+                self._push(late)
+            self._lost.look()
         now = self._setup.health.clock()
         if now >= self._forget_at and self._jobs.forget(self._setup.inbox_days, _FORGET) < _FORGET:
             self._forget_at = now + _FORGET_EVERY
         return 0.0 if len(late) == _CHUNK else _LOOK_EVERY
-
-    def _push_late(self, late: Sequence[tuple[UUID, bytes]]) -> None:
-        try:
-            self._push(late)
-        except (DeniedError, SchemaError):
-            raise
-        except BackendError as error:  # full memory or disk: it takes them again when somebody made room
-            raise BackendUnavailable("Redis", why=str(error), hint=error.hint) from error
 
     def decide(self, record: Record) -> Outcome:
         """See ports.RecordHandler."""
@@ -190,3 +187,14 @@ class EmailsHandler:
         self._jobs.close()
         self._queue.close()
         self._recipients.close()
+
+
+@contextmanager
+def _room_awaited() -> Iterator[None]:
+    """Redis that has no room left takes entries again when somebody has made some."""
+    try:
+        yield
+    except (DeniedError, SchemaError):
+        raise
+    except BackendError as error:
+        raise BackendUnavailable("Redis", why=str(error), hint=error.hint) from error
