@@ -1,5 +1,6 @@
 """Every implementation of ports.StateView keeps what the port promises."""
 
+import random
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,7 @@ import pytest
 
 from support.machines import MachineBox, MemoryMachineBox, PostgresMachineBox, booking
 from ticketops.domain.bookings import BOOKING
-from ticketops.domain.history import Flaw, faults
+from ticketops.domain.history import Flaw, Life, faults
 from ticketops.ports.states import StateView
 
 
@@ -125,6 +126,39 @@ def test_lives_are_whole_on_every_page(box: MachineBox, view: StateView) -> None
         assert [life.key for life in found] == keys
         assert all(len(life.transitions) == 3 for life in found)
         assert {life.state for life in found} == {"RESERVING"}
+
+
+@pytest.mark.parametrize("limit", [3, 1000])
+def test_what_lives_leave_out_breaks_nothing(box: MachineBox, view: StateView, limit: int) -> None:
+    draw, states = random.Random(limit), [*BOOKING.states]  # noqa: S311 - no secret
+    lengths = {}
+    for _ in range(15):
+        key, state = booking().key, "PENDING"
+        lengths[key] = draw.randint(1, 5)
+        for _ in range(lengths[key]):
+            events = BOOKING.allowed(state)
+            event = draw.choice(events) if events and draw.random() < 0.8 else draw.choice(["NEWS", "CONFIRM"])
+            target = BOOKING.targets.get((state, event), draw.choice(states))
+            known = event if draw.random() < 0.7 else None
+            box.record(key, draw.choice(states) if draw.random() < 0.1 else state, known, target, ago=100)
+            state = target
+        if draw.random() < 0.9:
+            box.put(booking(key=key, state=draw.choice(states) if draw.random() < 0.1 else state), changed=100)
+    given, after, subjects, transitions = {}, None, 0, 0
+    while True:
+        page = view.lives(after, limit=limit)
+        given |= {life.key: life for life in page.lives}
+        subjects, transitions = subjects + page.subjects, transitions + page.transitions
+        if (after := page.last) is None:
+            break
+    assert (subjects, transitions) == (15, sum(lengths.values()))
+    for key in lengths:
+        rows = tuple(view.history(key, limit=10))
+        found = [one for one in box.store().find(key) if one.key == key]
+        life = Life(key=key, transitions=rows, state=found[0].state if found else None)
+        wrong = list(faults(BOOKING, life, kept_since=None, settled=past(10)))
+        assert not wrong or given[key].transitions == rows
+        assert not wrong or given[key].state == life.state
 
 
 def test_who_has_left_the_initial_state_without_a_word(box: MachineBox, view: StateView) -> None:

@@ -16,6 +16,10 @@ class Lives:
     lives: tuple[Life, ...]
     last: str | None
     """Where the next page begins after; None where this is the last one."""
+    subjects: int
+    """Subjects that were looked at, those included that were left out."""
+    transitions: int
+    """Theirs."""
 
 
 class StateView(Protocol):
@@ -46,7 +50,10 @@ class StateView(Protocol):
         """Stays that ended in the last `window` seconds and began within the same time before that."""
 
     def lives(self, after: str | None, *, limit: int) -> Lives:
-        """The histories after a key, some `limit` transitions of them, never part of one."""
+        """The histories after a key that may break the table, of some `limit` transitions, never part of one.
+
+        One that keeps to the table, from the initial state to the subject's own, may be left out.
+        """
 
     def silent(self, after: str | None, *, since: datetime | None, limit: int) -> Lives:
         """Subjects without any transition that are not in the initial state and changed since then; by key."""

@@ -88,11 +88,14 @@ class MemoryStateView:
             for row in self._rows.history:
                 rows[row.key].append(row)
         found: list[Life] = []
+        seen, last = 0, None
         for key in sorted(key for key in rows if after is None or key > after):
             found.append(self._life(key, tuple(rows[key])))
-            if sum(len(life.transitions) for life in found) >= limit:
-                return Lives(tuple(found), key)
-        return Lives(tuple(found), None)
+            seen += len(rows[key])
+            if seen >= limit:
+                last = key
+                break
+        return Lives(tuple(found), last, len(found), seen)
 
     def silent(self, after: str | None, *, since: datetime | None, limit: int) -> Lives:
         """See ports.StateView."""
@@ -103,7 +106,7 @@ class MemoryStateView:
             if one.key not in told and one.state != self._machine.initial and (after is None or one.key > after)
             if since is None or (one.updated_at is not None and one.updated_at >= since)
         ][:limit]
-        return Lives(tuple(found), found[-1].key if len(found) == limit else None)
+        return Lives(tuple(found), found[-1].key if len(found) == limit else None, len(found), 0)
 
     def forget(self, days: float, *, limit: int) -> int:
         """See ports.StateView."""

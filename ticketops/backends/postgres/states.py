@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from ticketops.backends.postgres.machine_layout import inspect
 from ticketops.backends.postgres.session import Session
-from ticketops.backends.postgres.states_sql import Queries
+from ticketops.backends.postgres.states_sql import Queries, known_steps
 from ticketops.backends.postgres.transitions import subjects
 from ticketops.domain.history import Life, MoveCount, StateCount, Stay, Waiting
 from ticketops.domain.machine import Machine
@@ -120,15 +120,22 @@ class PostgresStateView:
     def lives(self, after: str | None, *, limit: int) -> Lives:
         """See ports.StateView."""
         queries = self._queries
-        query = queries.first_lives if after is None else queries.next_lives
+        query = queries.first_judged if after is None else queries.next_judged
+        known = {"known": known_steps(self._machine), "initial": self._machine.initial}
         while True:
-            rows = self._rows(query, {"after": after, "limit": limit})
-            found = [_life(list(group)) for _, group in groupby(rows, key=lambda row: row[2])]
-            if len(rows) < limit:
-                return Lives(tuple(found), None)
-            if len(found) > 1:
-                return Lives(tuple(found[:-1]), found[-2].key)
+            [(subjects, rows, keys, last_rows, odd)] = self._rows(query, {**known, "after": after, "limit": limit})
+            if rows < limit:
+                return Lives(self._lives(odd), None, subjects, rows)
+            if subjects > 1:  # the last one may go on behind the page
+                whole = [key for key in odd if key != keys[0]]
+                return Lives(self._lives(whole), keys[1], subjects - 1, rows - last_rows)
             limit *= 2
+
+    def _lives(self, keys: list[str]) -> tuple[Life, ...]:
+        if not keys:
+            return ()
+        rows = self._rows(self._queries.lives, {"keys": keys})
+        return tuple(_life(list(group)) for _, group in groupby(rows, key=lambda row: row[2]))
 
     def silent(self, after: str | None, *, since: datetime | None, limit: int) -> Lives:
         """See ports.StateView."""
@@ -142,7 +149,7 @@ class PostgresStateView:
             Life(key=key, transitions=(), state=state, created_at=created, updated_at=updated)
             for key, state, created, updated in rows
         )
-        return Lives(found, found[-1].key if len(found) == limit else None)
+        return Lives(found, found[-1].key if len(found) == limit else None, len(found), 0)
 
     def forget(self, days: float, *, limit: int) -> int:
         """See ports.StateView."""

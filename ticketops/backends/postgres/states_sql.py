@@ -6,6 +6,7 @@ from psycopg import sql
 
 from ticketops.backends.postgres.machine_layout import MachineLayout
 from ticketops.backends.postgres.transitions_sql import Statements
+from ticketops.domain.machine import Machine
 
 RECORDED: Final = (
     "id",
@@ -54,12 +55,27 @@ FROM (SELECT state, extract(epoch FROM at - entered)::float8 AS seconds FROM ste
       WHERE at >= now() - make_interval(secs => %(window)s) AND came_to = state AND event IS DISTINCT FROM %(creation)s
      ) AS stays
 GROUP BY state ORDER BY 2 DESC, 1"""
-_LIVES = """
+_JUDGED = """
 WITH page AS (
-  SELECT {recorded}, {hkey} AS key FROM {history} h {where} ORDER BY {hkey}, {number} LIMIT %(limit)s
+  SELECT {hkey} AS key, {number} AS number, {from_}::text AS source, {to}::text AS target,
+         concat_ws(chr(31), {from_}, coalesce({event}::text, ''), {to}) AS step
+  FROM {history} h {where} ORDER BY {hkey}, {number} LIMIT %(limit)s
+), steps AS (
+  SELECT key, target, step <> ALL (%(known)s::text[])
+           OR source <> CASE WHEN lag(key) OVER w = key THEN lag(target) OVER w ELSE %(initial)s END AS odd,
+         lead(key) OVER w IS DISTINCT FROM key AS ends
+  FROM page WINDOW w AS (ORDER BY key, number)
+), lives AS (
+  SELECT key, count(*) AS rows, bool_or(odd) AS odd, max(target) FILTER (WHERE ends) AS target FROM steps GROUP BY key
 )
-SELECT page.*, {state}::text, {created}, {updated} FROM page LEFT JOIN {table} b ON {bkey} = page.key
-ORDER BY page.key, page.{first}"""
+SELECT count(*), coalesce(sum(rows), 0)::bigint, (array_agg(key ORDER BY key DESC))[1:2]::text[],
+       (array_agg(rows ORDER BY key DESC))[1],
+       coalesce(array_agg(key::text ORDER BY key) FILTER (WHERE odd OR {state}::text IS DISTINCT FROM target), '{{}}')
+FROM lives LEFT JOIN {table} b ON {bkey} = key"""
+"""Of a page: subjects, transitions, the last two keys, the transitions of the last one, and whose history is odd."""
+_LIVES = """
+SELECT {recorded}, {state}::text, {created}, {updated} FROM {history} h LEFT JOIN {table} b ON {bkey} = {hkey}
+WHERE {hkey} = ANY ({keys}) ORDER BY {hkey}, {number}"""
 _SILENT = """
 SELECT {bkey}::text, {state}::text, {created}, {updated} FROM {table} b
 WHERE {state}::text <> %(initial)s {where}
@@ -87,10 +103,10 @@ class Queries:
         self.overdue = self._made(_OVERDUE, **shown) if layout.has("expires_at") else b""
         self.moves = self._made(_MOVES)
         self.stays = self._made(_STAYS)
-        first = sql.Identifier(layout.places.history_columns.id)
         nothing, after = sql.SQL(""), _parameter("after", layout.history_key_type)
-        self.first_lives = self._made(_LIVES, where=nothing, first=first)
-        self.next_lives = self._made(_LIVES, where=self._format("WHERE {hkey} > {after}", after=after), first=first)
+        self.first_judged = self._made(_JUDGED, where=nothing)
+        self.next_judged = self._made(_JUDGED, where=self._format("WHERE {hkey} > {after}", after=after))
+        self.lives = self._made(_LIVES, keys=_parameter("keys", f"{layout.history_key_type}[]"))
         beyond = self._format("AND {bkey} > {after}", after=_parameter("after", layout.key_type))
         recent = self._format("AND {updated} >= %(since)s") if layout.has("updated_at") else nothing
         self.first_silent = self._made(_SILENT, where=nothing, since=recent)
@@ -147,3 +163,11 @@ class Queries:
 
 def _parameter(name: str, kind: str) -> sql.Composable:
     return sql.SQL("%({})s::{}").format(sql.SQL(name), sql.SQL(kind))
+
+
+def known_steps(machine: Machine) -> list[str]:
+    """The steps that break nothing: what the table has, a move of which no event is told, and the creation."""
+    steps = {(rule.source, rule.event, rule.target) for rule in machine.rules}
+    steps |= {(source, "", target) for source, target in machine.moves}
+    steps.add((machine.initial, machine.creation, machine.initial))
+    return ["\x1f".join(step) for step in sorted(steps)]

@@ -47,9 +47,9 @@ class Verifier:
         after: str | None = None
         while True:
             page = page_after(after)
+            self.looked.subjects += page.subjects
+            self.looked.transitions += page.transitions
             for life in page.lives:
-                self.looked.subjects += 1
-                self.looked.transitions += len(life.transitions)
                 for fault in faults(self._machine, life, kept_since=self._kept_since, settled=self._settled):
                     self.looked.faults += 1
                     yield fault
