@@ -116,3 +116,19 @@ def test_init_to_stdout_and_to_another_place(cli: Cli) -> None:
     assert list(cli.folder.iterdir()) == []
     assert cli("config", "init", "a/b.toml").code == 0
     assert (cli.folder / "a" / "b.toml").exists()
+
+
+def test_check_tells_alert_rules_that_are_no_condition(cli: Cli) -> None:
+    write(
+        cli,
+        '[alerts.rules.a]\nwhen = "dlq.depth >"\n[contexts.prod.lag]\ngroups = ["*"]\n'
+        '[contexts.prod.alerts.rules.b]\nwhen = "dlq.deepth > 1"\n',
+    )
+    done = cli("config", "check", "-o", "json")
+    assert done.code == ExitCode.USAGE
+    found = {item["problem"]: item["contexts"] for item in done.json["items"]}
+    assert found == {
+        "alerts.rules.a.when cannot be understood": ["default", "prod"],
+        "alerts.rules.b.when names dlq.deepth": ["prod"],
+        "lag.groups holds '*', which is no regular expression": ["prod"],
+    }

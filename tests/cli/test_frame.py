@@ -12,7 +12,19 @@ from ticketops import errors
 from ticketops.cli.exits import ExitCode, exit_code
 from ticketops.cli.nouns import NOUNS
 
-HEAVY = ("psycopg", "redis", "confluent_kafka", "sqlalchemy", "alembic", "rich", "textual", "msgspec", "yaml")
+HEAVY = (
+    "psycopg",
+    "redis",
+    "confluent_kafka",
+    "sqlalchemy",
+    "alembic",
+    "rich",
+    "textual",
+    "msgspec",
+    "yaml",
+    "cel",
+    "opentelemetry",
+)
 
 
 def test_help_lists_every_noun_with_its_help(cli: Cli) -> None:
@@ -34,6 +46,14 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_rules_are_compiled_by_the_commands_that_need_them() -> None:
+    for words, loaded in ((["config", "check"], "['cel']"), (["config", "show", "log"], "[]")):
+        script = f"import sys\nfrom ticketops.cli.main import run\nrun({words!r})\n"
+        script += "print([name for name in ('cel',) if name in sys.modules], file=sys.stderr)"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert done.stderr.splitlines()[-1] == loaded
 
 
 def test_version(cli: Cli) -> None:

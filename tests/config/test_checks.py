@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from ticketops.config import Config
+from ticketops.config import Config, alert_checks
 from ticketops.config.checks import check
 from ticketops.domain.outbox import FailurePolicy
 from ticketops.options import (
+    AlertsOptions,
     KafkaOptions,
+    LagOptions,
     OutboxColumns,
     OutboxOptions,
     PostgresOptions,
@@ -14,6 +16,7 @@ from ticketops.options import (
     RedisQueueOptions,
     RedisTlsOptions,
     RelayOptions,
+    RuleOptions,
 )
 
 DEBEZIUM = OutboxColumns(
@@ -76,3 +79,25 @@ def test_contradictions_are_found(part: object, what: str) -> None:
     section = type(part).__name__.removesuffix("Options").lower()
     problems = check(replace(Config(), **{section: part}))
     assert [problem for problem in problems if what in problem.what], problems
+
+
+@pytest.mark.parametrize("key", ["groups", "ignore_groups", "topics", "ignore_topics"])
+def test_a_pattern_that_is_no_regular_expression(key: str) -> None:
+    (problem,) = check(Config(lag=LagOptions(**{key: ("fine-.*", "*-worker")})))
+    assert problem.what == f"lag.{key} holds '*-worker', which is no regular expression"
+    assert problem.why == "nothing to repeat at position 0"
+    assert ".*" in problem.hint
+
+
+def test_alert_rules_that_are_no_condition_are_all_told() -> None:
+    rules = {
+        "fine": RuleOptions(when="dlq.depth > 100"),
+        "cut": RuleOptions(when="dlq.depth >"),
+        "unknown": RuleOptions(when="dlq.depht > 1", enabled=False),
+    }
+    cut, unknown = alert_checks.check(Config(alerts=AlertsOptions(rules=rules)))
+    assert cut.what == "alerts.rules.cut.when cannot be understood"
+    assert "line 1, column" in cut.why
+    assert unknown.what == "alerts.rules.unknown.when names dlq.depht"
+    assert "depth" in unknown.hint
+    assert list(alert_checks.check(Config())) == []

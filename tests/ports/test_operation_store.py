@@ -21,7 +21,7 @@ from support.stores import (
 )
 from support.waiting import eventually
 from ticketops.domain.deadletters import Outcome, Result
-from ticketops.domain.operations import AuditEntry, OperationState, Verb, item_target
+from ticketops.domain.operations import SEVERAL, AuditEntry, OperationState, Verb, item_target
 from ticketops.errors import NotFoundError, RefusedError, UsageError
 from ticketops.ports.operations import OperationStore
 
@@ -412,3 +412,19 @@ def test_closing_twice_is_nothing_and_it_opens_again(store: OperationStore) -> N
 def test_a_store_says_where_it_is(store: OperationStore) -> None:
     assert store.place
     assert store.shared == ("PostgreSQL" in store.place)
+
+
+def test_what_requeues_put_back_is_counted_by_queue(store: OperationStore) -> None:
+    assert store.requeued() == {}
+    first = store.create(operation(), [frozen(n) for n in (1, 2, 3)])
+    store.record(first.id, "", {**done(1, 2), 3: Result("x", Outcome.HELD)})
+    second = store.create(operation(), [frozen(4)])
+    store.record(second.id, "", done(1))
+    over = store.create(operation(queues=("bookings", "payments")), [frozen(5)])
+    store.record(over.id, "", done(1))
+    discarded = store.create(operation(verb=Verb.DISCARD), [frozen(6)])
+    store.record(discarded.id, "", done(1))
+    assert store.requeued() == {"bookings": 3, SEVERAL: 1}
+    store.end(first.id, "", OperationState.DONE)
+    store.forget(store.now() + timedelta(days=1), 10)
+    assert store.requeued() == {"bookings": 3, SEVERAL: 1}

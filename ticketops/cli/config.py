@@ -101,9 +101,11 @@ def _all_problems(inv: Invocation, chosen: "Settings") -> list[dict[str, object]
 
 def _problems(inv: Invocation, chosen: "Settings", context: str) -> tuple["Problem", ...]:
     """The other contexts' secrets may live on other machines, so they are not read."""
-    if context == chosen.config.context:
-        return chosen.problems
-    return inv.load(context, strict=False, read_secrets=False).problems
+    from ticketops.config import alert_checks  # noqa: PLC0415 - only this command needs to compile the rules
+
+    mine = context == chosen.config.context
+    settings = chosen if mine else inv.load(context, strict=False, read_secrets=False)
+    return (*settings.problems, *alert_checks.check(settings.config))
 
 
 def _connect(inv: Invocation) -> None:

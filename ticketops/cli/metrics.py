@@ -33,7 +33,7 @@ def command(
     inv = invocation(ctx)
     exporter = SnapshotExporter(inv.config.status, now=lambda: datetime.now(UTC), stale_after=every * _STALE)
     timeout = inv.seconds or inv.config.status.timeout
-    with closing(open_overview(inv.config, timeout=timeout, remember=False)) as overview:
+    with closing(open_overview(inv.config, timeout=timeout, remember=False, counters=True)) as overview:
         if not once:
             return _serve(inv, overview, exporter, every)
         exporter.show(overview.look().snapshot)

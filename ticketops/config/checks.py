@@ -26,6 +26,7 @@ def check(config: Config) -> list[Problem]:
         _topic_lists,
         _relay,
         _worker,
+        _lag,
         _backends,
         queue_checks.check,
         machine_checks.check,
@@ -150,6 +151,26 @@ def _worker(config: Config) -> Iterator[Problem]:
                 )
         if part.topic in part.retry_topics:
             yield Problem(f"worker.{name}.retry_topics names its own topic {part.topic}", hint="name another")
+
+
+def _lag(config: Config) -> Iterator[Problem]:
+    lag = config.lag
+    lists = {
+        "lag.groups": lag.groups,
+        "lag.ignore_groups": lag.ignore_groups,
+        "lag.topics": lag.topics,
+        "lag.ignore_topics": lag.ignore_topics,
+    }
+    for key, patterns in lists.items():
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except (re.error, RecursionError, OverflowError) as error:
+                yield Problem(
+                    f"{key} holds {pattern!r}, which is no regular expression",
+                    why=str(error),
+                    hint=f"any name is .*, not *; {re.escape(pattern)!r} is this very text",
+                )
 
 
 def _backends(config: Config) -> Iterator[Problem]:

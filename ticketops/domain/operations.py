@@ -1,6 +1,7 @@
 """Operations: changes to many dead letters, stored before the first item so that they can be resumed and proved."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -162,8 +163,18 @@ class Edit:
     after: bytes
 
 
+SEVERAL = "(several)"
+"""What an operation over more than one queue is counted under; no queue can have this name."""
 ENDED = frozenset({OperationState.CANCELLED, OperationState.DONE})
 """States that nothing follows."""
+
+
+def requeued_by_queue(done: Iterable[tuple[Sequence[str], Mapping[str, int]]]) -> dict[str, int]:
+    """Dead letters that were put back, by queue, from each requeue's queues and what came of its items."""
+    totals: Counter[str] = Counter()
+    for queues, counts in done:
+        totals[queues[0] if len(queues) == 1 else SEVERAL] += counts.get(Outcome.DONE, 0)
+    return dict(totals)
 
 
 def item_target(queue: str, item: str) -> str:

@@ -1,6 +1,7 @@
 """Consumer lag."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from msgspec import Meta
@@ -22,6 +23,8 @@ class LagOptions:
     """Topics to leave out."""
     bound: Natural = 0
     """Records up to which a consumer counts as caught up."""
+    bound_by_topic: Mapping[str, Natural] = field(default_factory=dict)
+    """Topic = bound, where it differs."""
     window: Annotated[float, Meta(ge=30)] = 600.0
     """Seconds that a verdict looks back; a consumer that caught up once within them is fine."""
     interval: Seconds = 10.0

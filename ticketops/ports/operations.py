@@ -88,6 +88,9 @@ class OperationStore(Protocol):
     def log(self, *, since: datetime | None = None, limit: int) -> list[AuditEntry]:
         """The audit log, newest first."""
 
+    def requeued(self) -> dict[str, int]:
+        """Dead letters that requeues put back, ever, by queue; those of requeues over several queues under SEVERAL."""
+
     def forget(self, before: datetime, limit: int) -> int:
         """Drop the items of at most `limit` operations that ended before; how many operations. The audit log stays."""
 

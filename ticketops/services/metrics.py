@@ -12,6 +12,8 @@ from ticketops.domain.relay import Failed
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 _SAMPLES = 10
 """Events of a batch whose latency is observed; all of them would cost more than publishing them."""
+_MOST_TOPICS = 200
+_OTHERS = "(others)"
 
 
 class RelayMetrics:
@@ -19,6 +21,7 @@ class RelayMetrics:
 
     def __init__(self, topics: Mapping[str, str]) -> None:
         self._topics = topics
+        self._labels: set[str] = set()
         self._registry = CollectorRegistry()
         registry = self._registry
         self._pending = Gauge("ticketops_outbox_pending", "Outbox rows that wait to be published", registry=registry)
@@ -51,9 +54,17 @@ class RelayMetrics:
     def published(self, events: Sequence[PendingEvent], seconds: float) -> None:
         """See observer.Meter."""
         for aggregate_type, count in Tally(event.aggregate_type for event in events).items():
-            self._published.labels(topic_of(aggregate_type, self._topics) or "").inc(count)
+            self._published.labels(self._topic(aggregate_type)).inc(count)
         for event in events[:: max(1, len(events) // _SAMPLES)]:
             self._seconds.observe(max(0.0, event.age) + seconds)
+
+    def _topic(self, aggregate_type: str) -> str:
+        """The topic as a label; where a pattern makes too many of them, one name for the rest."""
+        topic = topic_of(aggregate_type, self._topics) or ""
+        if topic not in self._labels and len(self._labels) >= _MOST_TOPICS:
+            return _OTHERS
+        self._labels.add(topic)
+        return topic
 
     def failed(self, failed: Sequence[Failed]) -> None:
         """See observer.Meter."""

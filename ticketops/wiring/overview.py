@@ -22,15 +22,17 @@ if TYPE_CHECKING:
     from ticketops.services.overview.status import Overview
 
 
-def open_overview(config: "Config", *, timeout: float, remember: bool, every: float = 0.0) -> "Overview":
+def open_overview(
+    config: "Config", *, timeout: float, remember: bool, every: float = 0.0, counters: bool = False
+) -> "Overview":
     """What every front asks; `timeout` in seconds for every part, `remember` in a local file.
 
-    `every`: seconds after which a part is asked again.
+    `every`: seconds after which a part is asked again; `counters`: with what only grows, which no line is made of.
     """
     from ticketops.services.overview.collector import Collector  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.overview.status import Overview  # noqa: PLC0415
 
-    parts = tuple(_parts(config))
+    parts = (*_parts(config), *(_counters(config) if counters else ()))
     collector = Collector(parts, context=config.context, timeout=timeout, now=lambda: datetime.now(UTC), every=every)
     return Overview(collector, config.status, open_ring(config) if remember else None)
 
@@ -43,6 +45,13 @@ def _parts(config: "Config") -> "Iterator[Part]":
     yield from _states(config)
     yield from _emails(config)
     yield from _alerts(config)
+
+
+def _counters(config: "Config") -> "Iterator[Part]":
+    from ticketops.services.overview.parts import Question  # noqa: PLC0415
+    from ticketops.wiring.store import open_operation_store  # noqa: PLC0415
+
+    yield Question(("requeued",), lambda _: open_operation_store(config), lambda asked, _: asked.requeued())
 
 
 def _postgres(config: "Config") -> "Iterator[Part]":

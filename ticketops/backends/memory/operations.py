@@ -16,11 +16,13 @@ from ticketops.domain.operations import (
     Operation,
     OperationItem,
     OperationState,
+    Verb,
     cancel_entry,
     cancel_note,
     end_entry,
     item_entry,
     item_target,
+    requeued_by_queue,
     start_entry,
 )
 from ticketops.errors import NotFoundError, RefusedError, UsageError
@@ -183,6 +185,12 @@ class MemoryOperationStore:
         with self._lock:
             newest = sorted(self._log, key=lambda entry: entry.at)[::-1]
         return [entry for entry in newest if since is None or entry.at >= since][:limit]
+
+    def requeued(self) -> dict[str, int]:
+        """See ports.OperationStore."""
+        with self._lock:
+            made = [kept.operation for kept in self._kept.values() if kept.operation.verb is Verb.REQUEUE]
+            return requeued_by_queue((one.queues, {key.value: n for key, n in one.counts.items()}) for one in made)
 
     def forget(self, before: datetime, limit: int) -> int:
         """See ports.OperationStore."""

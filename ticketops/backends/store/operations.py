@@ -28,11 +28,13 @@ from ticketops.domain.operations import (
     Operation,
     OperationItem,
     OperationState,
+    Verb,
     cancel_entry,
     cancel_note,
     end_entry,
     item_entry,
     item_target,
+    requeued_by_queue,
     start_entry,
 )
 from ticketops.errors import NotFoundError, RefusedError, UsageError
@@ -294,6 +296,14 @@ class SqlOperationStore:
         """See ports.OperationStore."""
         with self._place.reading() as connection:
             return audit.newest(connection, self._audit, since, limit)
+
+    def requeued(self) -> dict[str, int]:
+        """See ports.OperationStore."""
+        o = self._operations
+        query = select(o.c.queues, o.c.counts).where(o.c.verb == Verb.REQUEUE.value)
+        streamed = {"yield_per": 1000}
+        with self._place.reading() as connection, connection.execute(query, execution_options=streamed) as rows:
+            return requeued_by_queue((row.queues, row.counts) for row in rows)
 
     def forget(self, before: datetime, limit: int) -> int:
         """See ports.OperationStore."""

@@ -242,3 +242,5 @@ class Snapshot:
     emails: Reading[EmailFigures] | None = None
     queues: Reading[RedisQueueFigures] | None = None
     alerts: Reading[AlertFigures] | None = None
+    requeued: Reading[Mapping[str, int]] | None = None
+    """Dead letters that were put back, ever, by queue; asked for by the exporter only."""

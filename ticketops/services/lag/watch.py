@@ -78,6 +78,9 @@ class LagWatch:
         topic, options = consumer.partition.topic, self._options
         return _matches(options.topics, topic) and not _matches(options.ignore_topics, topic)
 
+    def _bound(self, topic: str) -> int:
+        return self._options.bound_by_topic.get(topic, self._options.bound)
+
     def _vanished(self, taken: Mapping[Consumer, Sample], look: Look, only: str | None) -> dict[Consumer, Sample]:
         """Consumers of the window that this look does not have: their offsets expired, or the group is gone."""
         listed = {seen.group: seen for seen in look.groups}
@@ -164,7 +167,7 @@ class LagWatch:
         return PartitionLag(
             topic=consumer.partition.topic,
             partition=consumer.partition.number,
-            judgment=judge(window, Bounds(lag=self._options.bound)),
+            judgment=judge(window, Bounds(lag=self._bound(consumer.partition.topic))),
             committed=good.committed,
             start=good.start,
             end=good.end,

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ticketops.domain.overview.check import Thresholds
@@ -46,13 +46,14 @@ class SnapshotExporter(Collector):
         """The text format that Prometheus scrapes."""
         return generate_latest(self._registry)
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """See prometheus_client's Collector."""
         snapshot, left_out = self._snapshot, 0
         if snapshot is None:
             return
         for metric in metrics(snapshot, checks(snapshot, self._thresholds)):
-            family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+            kind = CounterMetricFamily if metric.counter else GaugeMetricFamily
+            family = kind(metric.name, metric.help, labels=metric.labels)
             values = iter(metric.values)
             for labels, value in islice(values, MOST_SERIES):
                 family.add_metric(labels, value)

@@ -1,23 +1,31 @@
 """What each part of a snapshot is in Prometheus' words."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, TypeVar
 
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.check import Check
 from ticketops.domain.overview.snapshot import GroupLag, Reading, Snapshot
+from ticketops.domain.text import shorten
 
 T = TypeVar("T")
+_REASONS: Final = 20
+"""Series of one queue's depth."""
+_LONGEST: Final = 100
+"""Characters of a reason."""
 GRADES: Final = {Grade.OK: 0.0, Grade.UNKNOWN: 1.0, Grade.WARN: 2.0, Grade.BAD: 3.0}
 
 
 class Metric(NamedTuple):
-    """One gauge with its series."""
+    """One metric with its series."""
 
     name: str
     help: str
     labels: tuple[str, ...]
     values: Iterable[tuple[tuple[str, ...], float]]
+    counter: bool = False
+    """True: it only grows, and Prometheus knows it with `_total` at its end; False: a gauge."""
 
 
 def metrics(snapshot: Snapshot, lines: Iterable[Check]) -> Iterator[Metric]:
@@ -69,11 +77,21 @@ def _dead_letters(snapshot: Snapshot) -> Iterator[Metric]:
     depth = [
         ((queue, reason), float(number))
         for queue, value in figures
-        for reason, number in (value.reasons or {"": value.depth}).items()
+        for reason, number in _bounded(value.reasons or {"": value.depth})
     ]
     oldest = [((queue,), value.oldest_seconds or 0.0) for queue, value in figures]
     yield Metric("ticketops_dlq_depth", "Dead letters", ("queue", "reason"), depth)
     yield Metric("ticketops_dlq_oldest_seconds", "Age of the oldest dead letter", ("queue",), oldest)
+    moved = [((queue,), float(number)) for queue, number in (_value(snapshot.requeued) or {}).items()]
+    yield Metric("ticketops_dlq_requeued", "Dead letters that were put back", ("queue",), moved, counter=True)
+
+
+def _bounded(reasons: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """The most frequent reasons, and the others together: producers of dead letters write what they like."""
+    counted: Counter[str] = Counter()
+    for rank, (reason, number) in enumerate(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))):
+        counted[shorten(reason, _LONGEST) if rank < _REASONS else "(others)"] += number
+    yield from counted.items()
 
 
 def _lag(snapshot: Snapshot) -> Iterator[Metric]:
