@@ -35,7 +35,7 @@ NOUNS: Final = (
     Noun(
         "state",
         "ticketops.cli.state",
-        "Bookings and their states: history, fire, stuck, stats, verify, expire, diagram.",
+        "Bookings by state: history, fire, stuck, stats, verify, expire.",
     ),
     Noun("payments", "ticketops.cli.payments", "Write payment events through the outbox."),
     Noun("db", "ticketops.cli.db", "Bring the database's schema up to date, and say what is missing."),
