@@ -26,6 +26,7 @@ MODULES = (
     "idle",
     "dead_letters",
     "dead_topic",
+    "dead_requeue",
     "dead_service",
     "transitions",
     "flow_proof",

@@ -15,10 +15,10 @@ from benchmarks.report import Figure, Goal, Report, Verdict
 from benchmarks.scale import Scale
 from benchmarks.stage import Stage
 from ticketops.backends.redis.bodies import fetch
-from ticketops.backends.redis.changes import Deadline, pushed
+from ticketops.backends.redis.calls import Deadline, Requeue
 from ticketops.backends.redis.deadletters import RedisDeadLetterQueue
 from ticketops.backends.redis.keys import Keys
-from ticketops.backends.redis.session import Session, script
+from ticketops.backends.redis.session import Arguments, Session, script
 from ticketops.domain.deadletters import Mark, Narrowing, RequeueOrder
 from ticketops.domain.wire.items import BookingItem
 from ticketops.domain.wire.letters import BookingDeadLetter, encode_letter, letter_id
@@ -31,11 +31,13 @@ TITLE = "items/s, the booking worker's dead letters of 650 bytes back onto 20 sh
 SECONDS = 300
 _SHOWS: Final = 20
 _LIMIT_MS: Final = 5
+_CALL: Final = 50
+"""Items in one call of the bare script, as the port has it."""
 _DEPTH: Final = 10
 """Calls in one pipeline of the bare script."""
 
-PORT = "requeue through the port, 100 items a call"
-BARE = f"the bare script, {_DEPTH} calls of 100 items in a pipeline"
+PORT = "requeue through the port"
+BARE = f"the bare script, {_DEPTH} calls of {_CALL} items in a pipeline"
 SCAN = "scan of what is there"
 SLOW = "longest command, in the server's own log"
 
@@ -136,22 +138,13 @@ def _bare(client: "Redis", options: RedisOptions, ids: Iterator[str]) -> float:
     return time.perf_counter() - begun
 
 
-def _calls(options: RedisOptions, ids: Sequence[str]) -> list[tuple[list[str], list[str | bytes | int]]]:
-    base, operation, calls = Keys(options.queue), str(uuid4()), []
+def _calls(options: RedisOptions, ids: Sequence[str]) -> list[tuple[Sequence[str], Arguments]]:
+    keys, calls = Keys(options.queue), list[tuple[Sequence[str], Arguments]]()
     with closing(Session(options)) as session:
-        deadline = Deadline.after(session.now(), options.queue.expiry)
-        for start in range(0, len(ids), 100):
-            keys = [base.items, base.stats, base.active, base.item_map]
-            arguments: list[str | bytes | int] = [operation, 604_800, 7_776_000, deadline.expires]
-            for one in fetch(session, base, ids[start : start + 100]):
-                if (item := one.movable.item) is None:
-                    raise RuntimeError(f"{one.id} is unreadable")
-                show = item.event_id
-                keys += [base.body(one.id), base.moved(one.id), base.requeues(item.id)]
-                keys += [base.list(show), base.positions(show), base.timeouts(show)]
-                arguments += [one.id, one.digest, item.id, show, one.movable.reason, deadline.entered]
-                arguments.append(pushed(item, Mark(one.id), one, deadline))
-            calls.append((keys, arguments))
+        change = Requeue(keys, options.queue, uuid4(), Deadline.after(session.now(), options.queue.expiry))
+        for start in range(0, len(ids), _CALL):
+            found = list(fetch(session, keys, ids[start : start + _CALL]))
+            calls.append(change.call([Mark(one.id) for one in found], found, start))
     return calls
 
 

@@ -22,7 +22,7 @@ from ticketops.backends.redis.session import connect, script
 from ticketops.domain.deadletters import FaultKind, Mark, Narrowing, Outcome, RequeueOrder, Result
 from ticketops.embedded.engine import free_port
 from ticketops.embedded.valkey import ValkeyServer, _program
-from ticketops.errors import BackendError, BackendUnavailable, DeniedError, SchemaError, TicketOpsError
+from ticketops.errors import BackendError, BackendFull, BackendUnavailable, DeniedError, SchemaError, TicketOpsError
 from ticketops.options import RedisOptions, RedisTlsOptions
 
 EVERYTHING = Narrowing()
@@ -327,8 +327,8 @@ def test_a_cluster_met_without_saying_so(redis_cluster: RedisOptions, opened: Ex
         (exceptions.ConnectionError("Connection reset by peer"), BackendUnavailable, "reset"),
         (exceptions.AuthenticationError("invalid username-password pair"), DeniedError, "denied"),
         (exceptions.NoPermissionError("this user has no permissions"), DeniedError, "denied"),
-        (exceptions.ResponseError("MISCONF Redis is configured to save RDB snapshots"), BackendError, "save its data"),
-        (exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), BackendError, "memory"),
+        (exceptions.ResponseError("MISCONF Redis is configured to save RDB snapshots"), BackendFull, "save its data"),
+        (exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), BackendFull, "memory"),
         (exceptions.ResponseError("WRONGTYPE Operation against a key"), SchemaError, "another type"),
         (exceptions.ResponseError("ERR syntax error"), BackendError, "refused a command"),
         (exceptions.MovedError("3999 127.0.0.1:6381"), BackendError, "is a cluster"),

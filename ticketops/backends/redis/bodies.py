@@ -1,15 +1,15 @@
 """Dead letters as Redis holds them, and as TicketOps shows them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha1
-from typing import Any, Final
+from typing import Final
 
 from ticketops.backends.redis.keys import Keys
-from ticketops.backends.redis.session import Session
+from ticketops.backends.redis.session import Send, Session
 from ticketops.domain.deadletters import BodyState, DeadLetter, QueueKind
 from ticketops.domain.wire.letters import LetterText, Movable, read_letter, read_movable
 from ticketops.errors import WireError
@@ -18,7 +18,7 @@ MISSING: Final = "missing"
 """The digest of an item without body."""
 _TYPE: Final = "type:"
 _BYTES: Final = 4_000_000
-"""Bytes of bodies after which a page is cut; bounds memory and the time of a call."""
+"""Bytes of bodies after which a page ends; bounds memory and the time of a call."""
 _STEP: Final = 200
 """Most items that are read in a call."""
 _ID: Final = re.compile(r"dlq:(?P<item>.+):[0-9]+", re.DOTALL)
@@ -104,13 +104,26 @@ def fetch(session: Session, keys: Keys, ids: Sequence[str], *, split: bool = Fal
 
 def _fetch(session: Session, keys: Keys, ids: Sequence[str]) -> list[Found]:
     """By one script: as many as fit into a page, at least one."""
-    names = [name for id_ in ids for name in (keys.body(id_), keys.requeues(item_of(id_)))]
-    flat: list[Any] = session.call("fetch", names, [_BYTES])
-    rows = zip(*(flat[offset::_FIELDS] for offset in range(_FIELDS)), strict=True)
-    return [
-        Found(id_, name_of(state), body, ttl, _count(requeues))
-        for id_, (state, body, ttl, requeues) in zip(ids, rows, strict=False)
-    ]
+    prefix, counted = keys.bodies, keys.requeues("")
+    names = [prefix + id_ for id_ in ids] + [counted + item_of(id_) for id_ in ids]
+    rows = zip(ids, *session.call("fetch", names, [_BYTES]), strict=False)
+    return [_held(id_, body, ttl, _count(requeues)) for id_, body, ttl, requeues in rows]
+
+
+def ask(send: Send, keys: Keys, ids: Sequence[str]) -> Callable[[], list[Found]]:
+    """Ask for the bodies alone; the answer has as many as fit into a page, at least one."""
+    prefix = keys.bodies
+    answer = send("bodies", [prefix + id_ for id_ in ids], [_BYTES])
+    return lambda: [_held(id_, body) for id_, body in zip(ids, answer(), strict=False)]
+
+
+def _held(id_: str, body: object, ttl: int = -1, requeues: int = 0) -> Found:
+    """As the scripts answer."""
+    if isinstance(body, bytes):
+        return Found(id_, "body", body, ttl, requeues)
+    if isinstance(body, list):
+        return Found(id_, f"{_TYPE}{name_of(body[0])}", b"", ttl, requeues)
+    return Found(id_, MISSING, b"", ttl, requeues)
 
 
 def _fetch_each(session: Session, keys: Keys, ids: Sequence[str]) -> list[Found]:

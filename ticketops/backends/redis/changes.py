@@ -1,18 +1,16 @@
-"""Changes to dead letters, each call one script: nothing is lost or doubled wherever it is cut off."""
+"""Changes to dead letters, each step one script: nothing is lost or doubled wherever it is cut off."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
 from uuid import UUID
 
-from ticketops.backends.redis.bodies import MISSING, Found, fetch, item_of, name_of
+from ticketops.backends.redis.bodies import MISSING, Found, ask, fetch, item_of, name_of
+from ticketops.backends.redis.calls import Change, Deadline, Removal, Requeue
 from ticketops.backends.redis.keys import Keys
-from ticketops.backends.redis.session import Session
+from ticketops.backends.redis.session import Answer, Session
 from ticketops.domain.deadletters import BodyState, DeadLetter, Mark, Outcome, QueueKind, Result
-from ticketops.domain.wire.items import ItemText, quoted
 from ticketops.domain.wire.letters import read_letter, with_item
-from ticketops.domain.wire.scalars import WireTime
 from ticketops.errors import WireError
 from ticketops.options import RedisQueueOptions
 
@@ -30,26 +28,8 @@ _OUTCOMES: Final = {
     "busy": Outcome.BUSY,
     "failed": Outcome.FAILED,
 }
-Step = Callable[[Sequence[Mark], Sequence[Found]], list[Result]]
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """When items that are put back now expire, and when they entered their queues."""
-
-    entered: int
-    """Unix nanoseconds, the position score of the first; each that follows is one later."""
-    expires: int
-    """Unix seconds, the timeout score."""
-    written: bytes
-    """The same as ExpiresAt, in JSON."""
-
-    @classmethod
-    def after(cls, now: tuple[int, int], seconds: float) -> "Deadline":
-        """Counted from the server's clock (seconds, microseconds)."""
-        at = datetime.fromtimestamp(now[0], UTC) + timedelta(microseconds=now[1], seconds=seconds)
-        return cls((now[0] * 1_000_000 + now[1]) * 1000, int(at.timestamp()), quoted(WireTime.of(at)))
+_STEP: Final = 50
+"""Items in one call of a script: some 1.5 ms of the server's time."""
 
 
 class Changes:
@@ -62,74 +42,66 @@ class Changes:
 
     def requeue(self, operation: UUID, marks: Sequence[Mark]) -> list[Result]:
         """Move items back to their shows' queues."""
-        return self._until_settled(marks, lambda some, found: self._requeue(operation, some, found))
+        deadline = Deadline.after(self._session.now(), self._options.expiry)
+        return self._until_settled(marks, Requeue(self._keys, self._options, operation, deadline))
 
     def remove(self, operation: UUID, marks: Sequence[Mark]) -> list[Result]:
         """Take items out."""
-        return self._until_settled(marks, lambda some, found: self._remove(operation, some, found))
+        return self._until_settled(marks, Removal(self._keys, self._options, operation))
 
     def put(self, letters: Sequence[DeadLetter]) -> list[Result]:
         """Bring items back."""
         fit = [letter for letter in letters if letter.kind is QueueKind.REDIS]
-        keys, arguments = [self._keys.items, self._keys.stats], [str(int(self._options.requeues_days * _DAY))]
-        for letter in fit:
-            keys += [
-                self._keys.body(letter.id),
-                self._keys.moved(letter.id),
-                self._keys.requeues(letter.origin or item_of(letter.id)),
-            ]
-            arguments += [
-                letter.id,
-                score_of(letter),
-                ttl_of(letter, self._options.body_days),
-                letter.reason,
-                str(letter.requeues),
-                letter.stored,  # type: ignore[list-item]
-            ]
-        answers = self._session.call("put", keys, arguments) if fit else []
-        results = iter(result_of(letter.id, answer) for letter, answer in zip(fit, answers, strict=True))
+        steps = (fit[at : at + _STEP] for at in range(0, len(fit), _STEP))
+        results = iter([result for step in steps for result in self._put(step)])
         return [next(results) if letter.kind is QueueKind.REDIS else _foreign(letter) for letter in letters]
+
+    def _put(self, letters: Sequence[DeadLetter]) -> list[Result]:
+        keys = [self._keys.items, self._keys.stats]
+        arguments: list[str | bytes | int] = [int(self._options.requeues_days * _DAY)]
+        for letter in letters:
+            counted = self._keys.requeues(letter.origin or item_of(letter.id))
+            keys += (self._keys.body(letter.id), self._keys.moved(letter.id), counted)
+            life = ttl_of(letter, self._options.body_days)
+            arguments += (letter.id, score_of(letter), life, letter.reason, letter.requeues, letter.stored)
+        answers = self._session.call("put", keys, arguments)
+        return [result_of(letter.id, answer) for letter, answer in zip(letters, answers, strict=True)]
 
     def replace(self, operation: UUID, mark: Mark, payload: bytes) -> Result:  # noqa: ARG002 - the body itself says whether it was done
         """Give an item another payload."""
-        (result,) = self._until_settled([mark], lambda _, found: [self._replace(mark, found[0], payload)])
+        for _ in range(_TRIES):
+            (found,) = fetch(self._session, self._keys, [mark.id])
+            result = self._replace(mark, found, payload)
+            if mark.digest or result.outcome is not Outcome.CHANGED:
+                break
         return result
 
-    def _until_settled(self, marks: Sequence[Mark], step: Step) -> list[Result]:
+    def _until_settled(self, marks: Sequence[Mark], change: Change) -> list[Result]:
         """Read and change; an item that was to be taken whatever it is, and changed in between, is tried again."""
         results: dict[int, Result] = {}
         left = list(range(len(marks)))
         for _ in range(_TRIES):
-            chosen = [marks[index] for index in left]
-            found = list(fetch(self._session, self._keys, [mark.id for mark in chosen]))
-            answers = step(chosen, found) if chosen else []
-            results |= zip(left, answers, strict=True)
+            results |= zip(left, self._in_steps([marks[index] for index in left], change), strict=True)
             left = [index for index in left if not marks[index].digest and results[index].outcome is Outcome.CHANGED]
         return [results[index] for index in range(len(marks))]
 
-    def _requeue(self, operation: UUID, marks: Sequence[Mark], found: Sequence[Found]) -> list[Result]:
-        deadline = Deadline.after(self._session.now(), self._options.expiry)
-        base = self._keys
-        keys = [base.items, base.stats, base.active, base.item_map]
-        arguments: list[str | bytes | int] = [str(operation), self._known_for, self._counted_for, deadline.expires]
-        for number, (mark, one) in enumerate(zip(marks, found, strict=True)):
-            item = one.movable.item
-            id_, show = (item.id, item.event_id) if item else (item_of(one.id), "")
-            keys += [base.body(one.id), base.moved(one.id), base.requeues(id_)]
-            keys += [base.list(show), base.positions(show), base.timeouts(show)]
-            arguments += [one.id, mark.digest or one.digest, id_, show, one.movable.reason]
-            arguments += [deadline.entered + number, pushed(item, mark, one, deadline)]
-        answers = self._session.call("requeue", keys, arguments)
-        return [self._explained(one, answer) for one, answer in zip(found, answers, strict=True)]
-
-    def _remove(self, operation: UUID, marks: Sequence[Mark], found: Sequence[Found]) -> list[Result]:
-        keys = [self._keys.items, self._keys.stats]
-        arguments: list[str | bytes | int] = [str(operation), self._known_for]
-        for mark, one in zip(marks, found, strict=True):
-            keys += [self._keys.body(one.id), self._keys.moved(one.id)]
-            arguments += [one.id, mark.digest or one.digest, one.movable.reason]
-        answers = self._session.call("remove", keys, arguments)
-        return [self._explained(one, answer) for one, answer in zip(found, answers, strict=True)]
+    def _in_steps(self, marks: Sequence[Mark], change: Change) -> list[Result]:
+        """A script call for some marks at a time: while the server is at one, the next is read and made here."""
+        if not marks:
+            return []
+        ids, results, at = [mark.id for mark in marks], list[Result](), 0
+        with self._session.pipe() as send:
+            reading, changing = ask(send, self._keys, ids[:_STEP]), _nothing
+            while at < len(marks):
+                found, some = reading(), marks[at : at + _STEP]
+                at += len(found)
+                if at < len(marks):
+                    reading = ask(send, self._keys, ids[at : at + _STEP])
+                call = change.call(some[: len(found)], found, at - len(found))
+                results += changing()
+                changing = partial(_explained, found, send(change.script, *call))
+            results += changing()
+        return results
 
     def _replace(self, mark: Mark, one: Found, payload: bytes) -> Result:
         new, done = replacement(one, payload)
@@ -139,31 +111,28 @@ class Changes:
             new = b""
         keys = [self._keys.items, self._keys.body(one.id), self._keys.moved(one.id)]
         answer = self._session.call("replace", keys, [one.id, one.digest, new])
-        result = self._explained(one, answer)
+        result = _result(one, answer)
         if result.outcome is Outcome.UNREADABLE and mark.digest not in {"", one.digest}:
             return Result(one.id, Outcome.CHANGED)
         return result
 
-    def _explained(self, one: Found, answer: bytes) -> Result:
-        result = result_of(one.id, answer)
-        if result.outcome is Outcome.UNREADABLE:
-            return Result(one.id, Outcome.UNREADABLE, one.movable.problem)
-        return result
 
-    @property
-    def _known_for(self) -> int:
-        return max(1, int(self._options.moved_days * _DAY))
-
-    @property
-    def _counted_for(self) -> int:
-        return max(1, int(self._options.requeues_days * _DAY))
+def _nothing() -> list[Result]:
+    return []
 
 
-def pushed(item: ItemText | None, mark: Mark, one: Found, deadline: Deadline) -> bytes:
-    """The bytes to push; empty where there is nothing to push, or the item is not what was seen."""
-    if item is None or mark.digest not in {"", one.digest}:
-        return b""
-    return item.with_expiry(deadline.written)
+def _explained(found: Sequence[Found], answer: Answer) -> list[Result]:
+    """What became of each, once the script has answered."""
+    return [_result(one, verdict) for one, verdict in zip(found, answer(), strict=True)]
+
+
+def _result(one: Found, verdict: bytes) -> Result:
+    if verdict == b"done":
+        return Result(one.id, Outcome.DONE)
+    result = result_of(one.id, verdict)
+    if result.outcome is Outcome.UNREADABLE:
+        return Result(one.id, Outcome.UNREADABLE, one.movable.problem)
+    return result
 
 
 def replacement(one: Found, payload: bytes) -> tuple[bytes, bool]:

@@ -1,10 +1,10 @@
 """Connections to Redis: standalone, by Sentinels, or to a Cluster; and scripts that are sent again when forgotten."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final, cast
@@ -21,6 +21,11 @@ from ticketops.errors import BackendError, BackendUnavailable
 from ticketops.options import RedisOptions
 
 Client = Redis | RedisCluster
+Arguments = Sequence[str | bytes | int]
+Answer = Callable[[], Any]
+"""Waits for what a script answers; asked for once."""
+Send = Callable[[str, Sequence[str | bytes], Arguments], Answer]
+"""Calls a script by its name, with keys and arguments."""
 _SENTINEL_PORT: Final = 26379
 
 
@@ -66,7 +71,7 @@ class Session:
             self.close()
             raise
 
-    def call(self, name: str, keys: Sequence[str | bytes], arguments: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401 - as the script answers
+    def call(self, name: str, keys: Sequence[str | bytes], arguments: Arguments) -> Any:  # noqa: ANN401 - as the script answers
         """Run a script; it is sent whole where the server does not know it."""
         found = script(name)
         with self.use() as client:
@@ -74,6 +79,40 @@ class Session:
                 return client.evalsha(found.sha, len(keys), *keys, *arguments)
             except NoScriptError:
                 return client.eval(found.text, len(keys), *keys, *arguments)
+
+    @contextmanager
+    def pipe(self) -> Iterator[Send]:
+        """Scripts whose answers are fetched later, in the order of the calls: server and caller work at once."""
+        with self.use() as client:
+            if self.is_cluster:  # its client alone knows where a key is
+                yield self._at_once
+                return
+            connection = client.connection_pool.get_connection()
+            try:
+                connection.check_health()
+                yield partial(self._send, connection)
+            except BaseException:
+                connection.disconnect()  # there may be answers that nobody reads
+                raise
+            finally:
+                client.connection_pool.release(connection)
+
+    def _send(self, connection: Any, name: str, keys: Sequence[str | bytes], arguments: Arguments) -> Answer:  # noqa: ANN401 - redis-py's
+        """An unknown script is called again by its text when its answer is fetched."""
+        command = connection.pack_command("EVALSHA", script(name).sha, len(keys), *keys, *arguments)
+        connection.send_packed_command(command, check_health=False)
+
+        def answer() -> Any:  # noqa: ANN401 - as the script answers
+            try:
+                return connection.read_response()
+            except NoScriptError:
+                return self.call(name, keys, arguments)
+
+        return answer
+
+    def _at_once(self, name: str, keys: Sequence[str | bytes], arguments: Arguments) -> Answer:
+        found = self.call(name, keys, arguments)
+        return lambda: found
 
     def now(self) -> tuple[int, int]:
         """Seconds and microseconds of the server's clock."""

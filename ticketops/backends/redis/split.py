@@ -10,7 +10,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from ticketops.backends.redis.bodies import MISSING, Found, fetch, item_of, name_of
-from ticketops.backends.redis.changes import Deadline, replacement, score_of, ttl_of
+from ticketops.backends.redis.calls import Deadline
+from ticketops.backends.redis.changes import replacement, score_of, ttl_of
 from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Session
 from ticketops.domain.deadletters import DeadLetter, Mark, Outcome, QueueKind, Result

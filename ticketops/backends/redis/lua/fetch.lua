@@ -1,34 +1,25 @@
--- Reads dead letters: state, body, time to live, requeue count of each, as many as fit.
+-- Reads dead letters: body, time to live, requeue count of each, as many as fit.
 --
--- KEYS     per item two: body, requeue count
--- ARGV[1]  bytes of bodies after which no further item is read; the first always is
+-- KEYS     the bodies of all, then the requeue counts of all
+-- ARGV[1]  bytes of bodies after which no further item is read
 --
--- Answers four values per item: "body", "missing" or "type:" and the type; the body; milliseconds to live
--- (-1 without end); the count.
+-- Answers three lists: bodies (nothing where there is none, a list with the type of a key that holds no text),
+-- milliseconds to live (-1 without end), counts (nothing where there is none).
 
-local limit = tonumber(ARGV[1])
-local found, bytes = {}, 0
+local limit, all = tonumber(ARGV[1]), #KEYS / 2
+local bodies, lives, bytes = {}, {}, 0
 
-for at = 1, #KEYS, 2 do
-  local size = redis.pcall('STRLEN', KEYS[at])
-  local state, body = 'missing', ''
-  if type(size) == 'table' then
-    state = 'type:' .. redis.call('TYPE', KEYS[at]).ok
-  else
-    bytes = bytes + size
-    if at > 1 and bytes > limit then
-      break
-    end
-    local value = redis.call('GET', KEYS[at])
-    if value then
-      state, body = 'body', value
-    end
+for at = 1, all do
+  local body = redis.pcall('GET', KEYS[at])
+  if type(body) == 'table' then
+    body = { redis.call('TYPE', KEYS[at]).ok }
   end
-  local count = redis.pcall('GET', KEYS[at + 1])
-  found[#found + 1] = state
-  found[#found + 1] = body
-  found[#found + 1] = redis.call('PTTL', KEYS[at])
-  found[#found + 1] = type(count) == 'string' and count or '0'
+  bodies[at], lives[at] = body, redis.call('PTTL', KEYS[at])
+  bytes = bytes + (type(body) == 'string' and #body or 0)
+  if bytes > limit then
+    break
+  end
 end
 
-return found
+local counts = #bodies > 0 and redis.call('MGET', unpack(KEYS, all + 1, all + #bodies)) or {}
+return { bodies, lives, counts }

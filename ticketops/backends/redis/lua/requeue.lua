@@ -2,29 +2,31 @@
 --
 -- KEYS[1]  sorted set of dead-letter ids     KEYS[2]  hash of the worker's counters
 -- KEYS[3]  set of active shows               KEYS[4]  hash from item id to show
--- KEYS[5…] per item six: body, who moved it, requeue count, the show's list, positions, timeouts
+-- KEYS[5…] per show three: its list, positions, timeouts; then per item three: body, who moved it, requeue count
 --
 -- ARGV[1]  operation
 -- ARGV[2]  seconds that it is known who moved an item
 -- ARGV[3]  seconds that requeues are counted
 -- ARGV[4]  the time that items expire, in Unix seconds
--- ARGV[5…] per item seven: dead-letter id, digest of the body as it was read (empty: any), item id, show, reason,
---          position score, the item's bytes (empty: there is nothing to push, only say what became of it)
+-- ARGV[5]  how many shows follow, then the shows
+-- ARGV[…]  per item seven: dead-letter id, digest of the body as it was read (empty: any), item id, number of the
+--          show from 1, reason, position score, the item's bytes (empty: there is nothing to push, only say what
+--          became of it)
 --
 -- Answers per item: "done", "gone", "already:OPERATION", "missing", "changed", "unreadable" or "failed:WHY".
 -- The first write is one that Redis refuses when it is out of memory or a replica, so nothing is done by halves.
 -- Writes of one sort are one command: each is copied to the append-only file and the replicas.
 
-local KEYS_BEFORE, KEYS_PER_ITEM, ARGS_BEFORE, ARGS_PER_ITEM = 4, 6, 4, 7
-local operation, known_for, counted_for, expires = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local kinds, seen = {}, {}
+local operation, known_for, counted_for, expires, shows = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local KEYS_PER_ITEM, ARGS_PER_ITEM = 3, 7
+local keys_before, args_before = 4 + 3 * shows, 5 + shows
+local count = (#ARGV - args_before) / ARGS_PER_ITEM
+local seen = {}
 
 local function misfit(key, wanted)
-  if not kinds[key] then
-    kinds[key] = redis.call('TYPE', key).ok
-  end
-  if kinds[key] ~= 'none' and kinds[key] ~= wanted then
-    return 'failed:' .. key .. ' is a ' .. kinds[key] .. ', not a ' .. wanted
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'none' and kind ~= wanted then
+    return 'failed:' .. key .. ' is a ' .. kind .. ', not a ' .. wanted
   end
 end
 
@@ -37,12 +39,29 @@ local function missing_right(commands)
   end
 end
 
-local function look(keys, args)
+local function misfits()
+  local found = {}
+  for show = 1, shows do
+    local list = 2 + 3 * show
+    found[show] = misfit(KEYS[list], 'list') or misfit(KEYS[list + 1], 'zset') or misfit(KEYS[list + 2], 'zset')
+  end
+  return found
+end
+
+local function scores()
+  local ids = {}
+  for number = 1, count do
+    ids[number] = ARGV[args_before + (number - 1) * ARGS_PER_ITEM + 1]
+  end
+  return redis.call('ZMSCORE', KEYS[1], unpack(ids))
+end
+
+local function look(keys, args, score, unfit)
   local id = ARGV[args]
   if seen[id] then
     return 'already:' .. operation
   end
-  if not redis.call('ZSCORE', KEYS[1], id) then
+  if not score then
     local mover = redis.pcall('GET', KEYS[keys + 1])
     return type(mover) == 'string' and 'already:' .. mover or 'gone'
   end
@@ -59,74 +78,42 @@ local function look(keys, args)
   if ARGV[args + 6] == '' then
     return 'unreadable'
   end
-  local wrong = misfit(KEYS[keys + 3], 'list') or misfit(KEYS[keys + 4], 'zset') or misfit(KEYS[keys + 5], 'zset')
+  local wrong = unfit[tonumber(ARGV[args + 3])]
   seen[id] = not wrong
   return wrong or 'done'
 end
 
-local function add(groups, key, ...)
-  local group = groups[key]
-  if not group then
-    group = {}
-    groups[key] = group
-  end
-  for at = 1, select('#', ...) do
-    group[#group + 1] = (select(at, ...))
-  end
-end
-
-local function write(command, groups)
-  for key, arguments in pairs(groups) do
-    redis.call(command, key, unpack(arguments))
-  end
-end
-
 local wrong = misfit(KEYS[1], 'zset') or misfit(KEYS[3], 'set') or misfit(KEYS[4], 'hash')
-local verdicts, left, reasons = {}, 0, {}
-local ids, bodies, shows, map, positions, timeouts, lists = {}, {}, {}, {}, {}, {}, {}
-local count = (#ARGV - ARGS_BEFORE) / ARGS_PER_ITEM
+local verdicts, moving, counters = {}, {}, {}
 
+local first = KEYS[keys_before + 1]
 local denied = count > 0 and missing_right({
-  { 'SET', KEYS[6], '1' },
+  { 'SET', first, '1' },
   { 'HSET', KEYS[4], '1', '1' },
-  { 'ZADD', KEYS[9], '1', '1' },
+  { 'ZADD', KEYS[1], '1', '1' },
   { 'SADD', KEYS[3], '1' },
-  { 'LPUSH', KEYS[8], '1' },
+  { 'LPUSH', first, '1' },
   { 'ZREM', KEYS[1], '1' },
-  { 'DEL', KEYS[5] },
+  { 'DEL', first },
   { 'HGET', KEYS[2], '1' },
   { 'HINCRBY', KEYS[2], '1', '1' },
 })
+for show = 1, shows do
+  local list = 2 + 3 * show
+  denied = denied or missing_right({ { 'LPUSH', KEYS[list], '1' }, { 'ZADD', KEYS[list + 1], '1', '1' } })
+end
 if denied then
   return denied
 end
 
+local there, unfit = not wrong and count > 0 and scores(), misfits()
 for number = 1, count do
-  local keys = KEYS_BEFORE + (number - 1) * KEYS_PER_ITEM + 1
-  local args = ARGS_BEFORE + (number - 1) * ARGS_PER_ITEM + 1
-  verdicts[number] = wrong or look(keys, args)
-end
-
-for number = 1, count do
+  local keys = keys_before + (number - 1) * KEYS_PER_ITEM + 1
+  local args = args_before + (number - 1) * ARGS_PER_ITEM + 1
+  verdicts[number] = wrong or look(keys, args, there[number], unfit)
   if verdicts[number] == 'done' then
-    local keys = KEYS_BEFORE + (number - 1) * KEYS_PER_ITEM + 1
-    local args = ARGS_BEFORE + (number - 1) * ARGS_PER_ITEM + 1
-    local item, show, reason = ARGV[args + 2], ARGV[args + 3], ARGV[args + 4]
-    local before = redis.pcall('GET', KEYS[keys + 2])
-    local requeues = (type(before) == 'string' and tonumber(before) or 0) + 1
-    redis.call('SET', KEYS[keys + 1], operation, 'EX', known_for)
-    redis.call('SET', KEYS[keys + 2], string.format('%d', requeues), 'EX', counted_for)
-    ids[#ids + 1], bodies[#bodies + 1] = ARGV[args], KEYS[keys]
-    add(map, KEYS[4], item, show)
-    add(positions, KEYS[keys + 4], ARGV[args + 5], item)
-    add(timeouts, KEYS[keys + 5], expires, item)
-    add(lists, KEYS[keys + 3], ARGV[args + 6])
-    if not shows[show] then
-      shows[show] = true
-      shows[#shows + 1] = show
-    end
-    left = left + 1
-    reasons[reason] = (reasons[reason] or 0) + 1
+    moving[#moving + 1] = number
+    counters[#counters + 1] = KEYS[keys + 2]
   end
 end
 
@@ -137,16 +124,41 @@ local function count_down(field, by)
   end
 end
 
-if left > 0 then
-  write('HSET', map)
-  write('ZADD', positions)
-  write('ZADD', timeouts)
-  redis.call('SADD', KEYS[3], unpack(shows))
-  write('LPUSH', lists)
+if #moving > 0 then
+  local before = redis.call('MGET', unpack(counters))
+  local ids, bodies, map, reasons, queues, names = {}, {}, {}, {}, {}, {}
+  for at, number in ipairs(moving) do
+    local keys = keys_before + (number - 1) * KEYS_PER_ITEM + 1
+    local args = args_before + (number - 1) * ARGS_PER_ITEM + 1
+    local item, show, reason = ARGV[args + 2], tonumber(ARGV[args + 3]), ARGV[args + 4]
+    redis.call('SET', KEYS[keys + 1], operation, 'EX', known_for)
+    redis.call('SET', KEYS[keys + 2], string.format('%d', (tonumber(before[at]) or 0) + 1), 'EX', counted_for)
+    ids[at], bodies[at] = ARGV[args], KEYS[keys]
+    map[2 * at - 1], map[2 * at] = item, ARGV[5 + show]
+    reasons[reason] = (reasons[reason] or 0) + 1
+    local queue = queues[show]
+    if not queue then
+      queue = { list = {}, positions = {}, timeouts = {} }
+      queues[show], names[#names + 1] = queue, ARGV[5 + show]
+    end
+    local place = #queue.list + 1
+    queue.list[place] = ARGV[args + 6]
+    queue.positions[2 * place - 1], queue.positions[2 * place] = ARGV[args + 5], item
+    queue.timeouts[2 * place - 1], queue.timeouts[2 * place] = expires, item
+  end
+  redis.call('HSET', KEYS[4], unpack(map))
+  for show, queue in pairs(queues) do
+    redis.call('ZADD', KEYS[3 + 3 * show], unpack(queue.positions))
+    redis.call('ZADD', KEYS[4 + 3 * show], unpack(queue.timeouts))
+  end
+  redis.call('SADD', KEYS[3], unpack(names))
+  for show, queue in pairs(queues) do
+    redis.call('LPUSH', KEYS[2 + 3 * show], unpack(queue.list))
+  end
   redis.call('ZREM', KEYS[1], unpack(ids))
   redis.call('DEL', unpack(bodies))
   if not misfit(KEYS[2], 'hash') then
-    count_down('total_items', left)
+    count_down('total_items', #moving)
     for reason, by in pairs(reasons) do
       count_down(reason, by)
     end
