@@ -92,6 +92,8 @@ class StateOptions:
     """Column names of the bookings table."""
     history_columns: HistoryColumns = field(default_factory=HistoryColumns)
     """Column names of the history."""
+    idempotency_column: str = "idempotency_key"
+    """Column of the bookings table by which `trace` finds a booking too; empty: there is none."""
     limits: Mapping[str, Seconds] = field(
         default_factory=lambda: {
             "PENDING": 900.0,

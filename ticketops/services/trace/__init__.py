@@ -1,0 +1,1 @@
+"""One booking's story, put together from every source."""
