@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -66,10 +65,11 @@ class World:
         (self.cli.folder / "ticketops.toml").write_text(_config(self, engines))
 
     def __call__(self, *words: object) -> Result:
-        return self.cli(*words)
+        """With all the time that a busy machine needs."""
+        return self.cli("--timeout", "40", *words)
 
     def json(self, *words: object) -> Any:
-        done = self.cli(*words, "-o", "json")
+        done = self(*words, "-o", "json")
         assert done.out, done.err
         return done.json
 
@@ -91,7 +91,9 @@ class World:
         done = self.cli("relay", "run", "--drain", "--set", "http.enabled=false")
         assert done.code == 0, done.err
 
-    def produce(self, topic: str, key: str, value: bytes, headers: Mapping[str, bytes] | None = None, **more: Any) -> None:
+    def produce(
+        self, topic: str, key: str, value: bytes, headers: Mapping[str, bytes] | None = None, **more: Any
+    ) -> None:
         producer = Producer({"bootstrap.servers": self.kafka.bootstrap_servers, "partitioner": "murmur2_random"})
         producer.produce(topic, value, key, headers=dict(headers or {}), **more)
         assert producer.flush(30) == 0

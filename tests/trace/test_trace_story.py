@@ -118,7 +118,7 @@ def test_dead_letters_and_what_was_done_to_them(world: World) -> None:
     by_letter = world.json("trace", letter)
     assert by_letter["matched"] == ["dead-letter id"]
     assert by_letter["booking"]["key"] == made.key
-    done = world("dlq", "discard", letter, "--queue", "bookings", "--yes", "--reason", "double")
+    done = world("dlq", "discard", letter, "--queue", "bookings", "--yes")
     assert done.code == 0, done.err
     item = letter.split(":")[1]
     after = world.json("trace", item)
@@ -133,7 +133,8 @@ def test_the_queue_compensations_and_emails(world: World) -> None:
     never = world.email(made, entry=False)
     world.execute(
         "insert into booking.failed_compensations (compensation_id, booking_id, booking_reference, compensation_type,"
-        " status, error_message) select gen_random_uuid(), id, booking_reference, 'RELEASE_SEATS', 'FAILED', 'timed out'"
+        " status, error_message)"
+        " select gen_random_uuid(), id, booking_reference, 'RELEASE_SEATS', 'FAILED', 'timed out'"
         " from booking.bookings where booking_id = %s",
         made.key,
     )
@@ -158,7 +159,8 @@ def test_a_show_means_its_newest_booking_and_names_the_others(world: World) -> N
 def test_a_booking_that_is_stuck_and_whose_history_does_not_fit(world: World) -> None:
     made = world.to_payment()
     world.execute(
-        "update booking.bookings set status = 'CONFIRMED', updated_at = now() - interval '1 hour' where booking_id = %s",
+        "update booking.bookings set status = 'CONFIRMED', updated_at = now() - interval '1 hour'"
+        " where booking_id = %s",
         made.key,
     )
     world.execute("update booking.booking_state_transitions set created_at = created_at - interval '1 hour'")
@@ -179,7 +181,7 @@ def test_hostile_text_stays_text(world: World) -> None:
     made = world.to_payment(cancellation_reason="x")
     world.execute("update booking.bookings set cancellation_reason = %s", evil)
     world.worker.dead_letter(world.worker.item(metadata={"b": made.key}), message=evil, reason=evil)
-    shown = world.cli.terminal("trace", made.key, columns=100)
+    shown = world.cli.terminal("--timeout", "40", "trace", made.key, columns=100)
     assert "\x1b[2J" not in shown.out
     drawn = world("trace", made.key, "--mermaid")
     assert drawn.out.startswith("sequenceDiagram\n")

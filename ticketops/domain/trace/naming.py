@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from ticketops.domain.deadletters import DeadLetter, QueueKind
+from ticketops.domain.drafts import storable
 from ticketops.domain.outbox import EventRow
 from ticketops.domain.subjects import Subject
 from ticketops.domain.trace.facts import Identity, Matched
@@ -86,7 +87,9 @@ def identity(
     if Matched.SHOW not in matched:
         named = [key, *named]
     own = [word for word in words if booking is None or word not in {one.key for one in subjects[1:]}]
-    keys = [name for name in [*named, *own, *(event.aggregate_id for event in events)] if name]
+    keys = [
+        name for name in [*named, *own, *(event.aggregate_id for event in events)] if name and name == storable(name)
+    ]
     return Identity(
         key=key,
         matched=tuple(dict.fromkeys(matched)),

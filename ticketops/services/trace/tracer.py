@@ -20,7 +20,7 @@ from ticketops.services.trace.identify import Identifier
 from ticketops.services.trace.places import Ground, Places
 from ticketops.services.trace.records import RecordHunt, RecordsFound
 
-_SHARES: Final = (0.3, 0.35, 0.25, 0.1)
+_SHARES: Final = (0.45, 0.3, 0.15, 0.1)
 """Parts of the time-out: who it is, what is known, records, operations. What one leaves over the next one has."""
 _LETTERS: Final = "dead letters of "
 _QUEUES: Final = "queues"
