@@ -33,6 +33,7 @@ MODULES = (
     "payments",
     "operations",
     "dead_outbox",
+    "bookings",
 )
 _SIZES = ("bookings", "kills")
 _WARM_UP = 400_000

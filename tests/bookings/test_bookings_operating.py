@@ -176,3 +176,33 @@ def test_an_idle_worker_takes_a_new_item_soon(booking_works: BookingWorks, make_
         eventually(lambda item=item: (item, 1) in works.effects, 5, every=0.005)  # type: ignore[misc]
     assert worker.metric(ITEMS.format("processed")) == 5.0
     assert worker.stop() == 0
+
+
+def test_what_waits_can_be_handed_back_to_the_go_worker(
+    booking_works: BookingWorks, make_bookings: MakeBookings
+) -> None:
+    works = booking_works
+    works.service.answer = lambda _: Answer(500)
+    items = [works.add() for _ in range(3)]
+    section = {"circuit_failures": 100, "bookings": {"retry_base": 60.0, "retry_cap": 100.0}}
+    worker = make_bookings("w", worker=section).start()
+    eventually(lambda: works.waiting == 3)
+    assert worker.stop() == 0
+    assert works.site.run("worker", "bookings", "--hand-back").code == 6
+    assert works.site.run("worker", "bookings", "--hand-back", "--dry-run").code == 0
+    assert works.waiting == 3
+    done = works.site.run("worker", "bookings", "--hand-back", "--yes", "-o", "json")
+    assert (done.code, done.json["returned"], done.json["dead"]) == (0, 3, 0), done.err
+    assert works.held == 0
+    assert sorted(item.id for item in map(works.worker.take, ["E1"] * 3) if item) == sorted(items)
+    assert works.worker.redis.smembers(works.worker.key("booking:active-queues")) == {b"E1"}
+
+
+def test_the_status_tells_of_every_worker_whose_backend_answers(booking_works: BookingWorks) -> None:
+    site = booking_works.site.with_(postgres={"url": "postgresql://127.0.0.1:1/none"})
+    assert site.run("worker", "pause", "bookings", "--reason-text", "why", "--yes").code == 0
+    done = site.run("worker", "status", "-o", "json")
+    assert done.code == 0
+    told = {row["worker"]: (row["paused"], row["reason"]) for row in done.json["items"]}
+    assert told == {"payments": ("unknown", ""), "emails": ("unknown", ""), "bookings": ("all", "why")}
+    assert "payments: PostgreSQL is unreachable" in done.err

@@ -47,6 +47,14 @@ def open_booking_queue(config: "Config", process: str) -> "BookingQueue":
     )
 
 
+def open_anonymous_queue(config: "Config", process: str) -> "BookingQueue":
+    """The same for somebody who is no worker: no process of a worker's name is replaced."""
+    from ticketops.backends.redis.booking_queue import RedisBookingQueue  # noqa: PLC0415 - loads the driver
+
+    own = config.worker.bookings
+    return RedisBookingQueue(config.redis, own.prefix, name="", process=process, lease=own.lease_seconds)
+
+
 def open_booking_pauses(config: "Config") -> "Pauses":
     """The durable pauses of the booking worker, for one thread."""
     from ticketops.backends.redis.pauses import RedisPauses  # noqa: PLC0415 - loads the driver

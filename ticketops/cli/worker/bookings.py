@@ -42,6 +42,14 @@ def bookings(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="With --dry-run: look at this many items at most.")
     ] = None,
+    hand_back: Annotated[
+        bool,
+        typer.Option(
+            "--hand-back",
+            help="Put what waits for another attempt back into the shows' queues, for the Go worker, and end.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --hand-back: do not ask.")] = False,
 ) -> int:
     """Process the shows' queues, until stopped: SIGTERM finishes what is in hand, a second ends at once."""
     inv = invocation(ctx)
@@ -49,7 +57,11 @@ def bookings(
         raise UsageError("--dry-run excludes --drain", hint="it ends by itself, and changes nothing")
     if limit is not None and not dry_run:
         raise UsageError("--limit is for --dry-run", hint="leave it out")
+    if hand_back and (drain or limit):
+        raise UsageError("--hand-back excludes --drain and --limit", hint="give one of them")
     config = told(inv, percentage)
+    if hand_back:
+        return _hand_back(inv, config, yes=yes, dry_run=dry_run)
     if dry_run:
         return _show(inv, config, limit)
     from ticketops.cli.process import configure_logs  # noqa: PLC0415 - `--help` must not pay for it
@@ -84,11 +96,36 @@ def _run(config: "Config", *, drain: bool) -> int:
     return ExitCode.DONE if clean else ExitCode.PARTLY
 
 
+def _hand_back(inv: Invocation, config: "Config", *, yes: bool, dry_run: bool) -> int:
+    from dataclasses import asdict  # noqa: PLC0415
+    from uuid import uuid4  # noqa: PLC0415
+
+    from ticketops.services.bookings.daemon import policy_of  # noqa: PLC0415
+    from ticketops.services.bookings.handback import hand_back  # noqa: PLC0415
+    from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
+    from ticketops.wiring.bookings import open_anonymous_queue  # noqa: PLC0415
+
+    queue = open_anonymous_queue(config, str(uuid4()))
+    try:
+        found = queue.figures()
+        lines = [
+            f"hand back {found.waiting} items that wait for another attempt, and those whose worker died",
+            "their attempts are forgotten; what workers have in hand now stays there: stop them first",
+        ]
+        inv.confirm(lines, yes=yes, dry_run=dry_run)
+        require_writable(Access(config.context, config.read_only), "worker bookings --hand-back")
+        done = hand_back(queue, policy_of(config.worker))
+    finally:
+        queue.close()
+    inv.out.record("bookings_handed_back", asdict(done), name="returned")
+    return ExitCode.DONE
+
+
 def _show(inv: Invocation, config: "Config", limit: int | None) -> int:
     from ticketops.domain.shards import rollout_bucket  # noqa: PLC0415
-    from ticketops.wiring.bookings import open_booking_queue  # noqa: PLC0415
+    from ticketops.wiring.bookings import open_anonymous_queue  # noqa: PLC0415
 
-    queue = open_booking_queue(config, "")
+    queue = open_anonymous_queue(config, "")
     percentage = config.worker.percentage
     ours = (taken for taken in queue.peek() if percentage >= 100 or rollout_bucket(taken.show) < percentage)  # noqa: PLR2004 - all
     try:

@@ -9,10 +9,10 @@ import typer
 
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.output import Column
-from ticketops.errors import UsageError
+from ticketops.errors import BackendUnavailable, UsageError
 
 if TYPE_CHECKING:
-    from ticketops.domain.workers import PauseScope
+    from ticketops.domain.workers import Pause, PauseScope
     from ticketops.ports.consumers import Pauses
     from ticketops.services.consumers.pausing import Pausing
 
@@ -86,16 +86,24 @@ def status(ctx: typer.Context) -> None:
     rows = []
     for worker in _WORKERS:
         group = _group(inv, worker)
-        pauses = _open(inv, group)
-        try:
-            found = pauses.in_force()
-        finally:
-            pauses.close()
+        found, known = _in_force(inv, group)
         base = {"worker": worker, "group": group.name, "topics": ", ".join(sorted(group.topics))}
         rows += [
             {**base, "paused": one.value or "all", "by": one.by, "reason": one.reason, "since": one.at} for one in found
-        ] or [{**base, "paused": "", "by": "", "reason": "", "since": None}]
+        ] or [{**base, "paused": "" if known else "unknown", "by": "", "reason": "", "since": None}]
     inv.out.rows("worker_status", _COLUMNS, rows, name="worker")
+
+
+def _in_force(inv: Invocation, group: "_Group") -> "tuple[tuple[Pause, ...], bool]":
+    """The pauses of a group, and whether its backend could be asked."""
+    pauses = _open(inv, group)
+    try:
+        return pauses.in_force(), True
+    except BackendUnavailable as error:
+        inv.out.note(f"{group.worker}: {error}")
+        return (), False
+    finally:
+        pauses.close()
 
 
 @dataclass(frozen=True, slots=True)
