@@ -6,6 +6,7 @@ pytest_plugins = [
     "support.incidents",
     "support.relay",
     "support.flow",
+    "support.grpcseats",
     "support.seatservice",
     "support.smalldisk",
     "support.valkeys",

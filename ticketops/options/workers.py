@@ -20,12 +20,16 @@ class PaymentsOptions:
     """Its consumer group."""
     retry_topics: Mapping[str, Seconds] = field(default_factory=dict)
     """Topic = seconds to wait in it, in the order in which a record whose attempts are used up passes them."""
-    release: Literal["event", "http"] = "event"
-    """How seats are released: `event` writes SEATS_RELEASED to the outbox, `http` calls `release_url`."""
+    release: Literal["event", "http", "grpc"] = "event"
+    """How seats are released: `event` writes SEATS_RELEASED to the outbox, `http` and `grpc` call `release_url`."""
     release_url: str = ""
-    """Where `http` sends a POST; {booking_id}, {event_id} and {reference} in it are filled in."""
+    """Where `http` sends a POST; {booking_id}, {event_id} and {reference} in it are filled in. For `grpc`
+    grpc://HOST:PORT/package.Service/Method, or grpcs:// with TLS."""
+    release_fields: Mapping[str, Positive] = field(default_factory=dict)
+    """Of `grpc`: what of booking_id, reference, event_id, user_id, payment_id, seat_count and seat_numbers the request
+    has = its field number."""
     release_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Headers of that call, such as Authorization. Secret."""
+    """Headers of that call (metadata of `grpc`), such as Authorization. Secret."""
     release_timeout: Seconds = 3.0
     """Seconds that a release may take before it becomes a row of failed_compensations."""
 

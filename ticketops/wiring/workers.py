@@ -12,6 +12,7 @@ from ticketops.errors import ConfigError
 if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.domain.start_at import StartAt
+    from ticketops.options import PaymentsOptions
     from ticketops.ports.consumers import DeadLetterSink, Pauses, RecordHandler, RecordRange, RecordSource
     from ticketops.ports.services import Recipients, SeatRelease
     from ticketops.services.circuits import SharedBreaker
@@ -157,12 +158,32 @@ def _seats(config: "Config") -> "SeatRelease":
         from ticketops.services.consumers.seats import RecordedSeatRelease  # noqa: PLC0415
 
         return RecordedSeatRelease()
-    from ticketops.backends.http.seats import HttpSeatRelease  # noqa: PLC0415 - loads the driver
-
     if not options.release_url:
         raise ConfigError("worker.payments.release_url is empty", hint='name it, or set release = "event"')
     guard = _breaker(config, "the seat service")
+    if options.release == "grpc":
+        return _grpc_seats(options, guard)
+    from ticketops.backends.http.seats import HttpSeatRelease  # noqa: PLC0415 - loads the driver
+
     return HttpSeatRelease(options.release_url, options.release_headers, options.release_timeout, guard)
+
+
+def _grpc_seats(options: "PaymentsOptions", guard: "SharedBreaker") -> "SeatRelease":
+    try:
+        from ticketops.backends.grpc.seats import GrpcSeatRelease  # noqa: PLC0415 - loads the driver
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            'worker.payments.release = "grpc" needs a package', why=str(error), hint="pip install 'ticketops[grpc]'"
+        ) from error
+    if not options.release_fields:
+        raise ConfigError(
+            "worker.payments.release_fields is empty",
+            why="the request would say nothing of the booking",
+            hint="write {booking_id = 1}, with the field numbers of the service's request",
+        )
+    return GrpcSeatRelease(
+        options.release_url, options.release_fields, options.release_headers, options.release_timeout, guard
+    )
 
 
 def _emails(config: "Config") -> "Callable[[], RecordHandler]":
