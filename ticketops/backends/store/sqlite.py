@@ -175,7 +175,8 @@ def _bound(row: Row, texts: Sequence[int], times: Sequence[int]) -> tuple[Any, .
         if values[number] is not None:
             values[number] = escaped(values[number])
     for number in times:
-        values[number] = values[number].astimezone(UTC).isoformat(" ", "microseconds")[:_ZONE]
+        if values[number] is not None:
+            values[number] = values[number].astimezone(UTC).isoformat(" ", "microseconds")[:_ZONE]
     return tuple(values)
 
 
