@@ -1,89 +1,18 @@
 """The dashboard through Textual's pilot, over snapshots of the test's own."""
 
-import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from textual.widgets import Input
 
-from support.snapshots import LETTERS, NOW, OUTBOX, everything, group, said
-from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue
-from ticketops.domain.lag.verdicts import Verdict
-from ticketops.domain.overview.check import Thresholds
-from ticketops.domain.overview.checks import checks
-from ticketops.domain.overview.snapshot import Reading, Snapshot, Source
+from support.dashboards import HOSTILE, INCIDENT, Scripted, go, run, settled, shown
+from support.snapshots import NOW, everything, said
+from ticketops.domain.overview.snapshot import Reading, Source
 from ticketops.services.overview.status import Status
-from ticketops.tui.app import Dashboard
 from ticketops.tui.feed import Feed
-from ticketops.tui.sources import Letters
 from ticketops.tui.table import LineTable, Row
-
-HOSTILE = "\x1b[31m[/red] [b]x\u202e\u200b 🎫 " + "y" * 1000
-
-
-class Scripted:
-    """A feed that says what the test says."""
-
-    def __init__(self) -> None:
-        self.told: Callable[[Status], None] = lambda _: None
-        self.stopped = False
-
-    def start(self) -> None:
-        """Nothing by itself."""
-
-    def stop(self) -> None:
-        self.stopped = True
-
-    def say(self, snapshot: Snapshot) -> None:
-        self.told(Status(snapshot, checks(snapshot, Thresholds()), None))
-
-
-def dashboard(feed: Scripted) -> Dashboard:
-    def make(told: Callable[[Status], None], _: object) -> Any:
-        feed.told = told
-        return feed
-
-    letters = Letters(MemoryDeadLetterQueue, lambda: datetime.now(UTC))
-    return Dashboard(make, letters, context="PROD-EU", read_only=True)
-
-
-def run(scene: Callable[[Any, Scripted], Coroutine[Any, Any, None]], size: tuple[int, int] = (80, 24)) -> None:
-    """Play a scene in a terminal of that size."""
-
-    async def play() -> None:
-        feed = Scripted()
-        app = dashboard(feed)
-        async with app.run_test(size=size) as pilot:
-            await pilot.pause()
-            await scene(pilot, feed)
-
-    asyncio.run(play())
-
-
-async def settled(pilot: Any, condition: Callable[[], bool]) -> None:
-    """Wait until the screen says so."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, shown(pilot)
-        await pilot.pause(0.02)
-
-
-def shown(pilot: Any) -> str:
-    """The screen as text."""
-    lines = pilot.app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip) for strip in lines)
-
-
-INCIDENT = everything(
-    lag=said((group(Verdict.STOP, 41_203),)),
-    outbox=said(replace(OUTBOX, pending=8911, oldest_seconds=252.0)),
-    dead_letters={"bookings": said(replace(LETTERS, depth=1204, arrivals={"5m": 9}, reasons={"timeout": 800}))},
-)
 
 
 def test_home_says_what_is_wrong_why_and_what_next() -> None:
@@ -173,14 +102,6 @@ def test_frozen_time_stays_and_exploring_goes_on() -> None:
     run(scene)
 
 
-async def go(pilot: Any, words: str) -> None:
-    await pilot.press("colon")
-    await pilot.pause()
-    pilot.app.screen.query_one("#goto", Input).value = words
-    await pilot.press("enter")
-    await pilot.pause()
-
-
 def test_goto_and_help() -> None:
     async def scene(pilot: Any, feed: Scripted) -> None:
         feed.say(INCIDENT)
@@ -188,7 +109,7 @@ def test_goto_and_help() -> None:
         await go(pilot, "lag email-worker")
         assert "consumer group email-worker" in shown(pilot)
         await pilot.press("question_mark")
-        await settled(pilot, lambda: "everywhere" in shown(pilot))
+        await settled(pilot, lambda: "in every list" in shown(pilot))
         await pilot.press("escape")
         await go(pilot, "nowhere")
         assert pilot.app.is_running
@@ -219,6 +140,69 @@ def test_any_size_is_drawn(size: tuple[int, int]) -> None:
         assert "STOP" in shown(pilot)
 
     run(scene, size)
+
+
+def test_why_has_partitions_and_reasons_and_next_has_linked_facts() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        text = shown(pilot)
+        assert "COMMITTED" in text
+        assert "linked: 1204 dead letters in bookings, 9 of them in 5 min, 66 % timeout" in text
+        await pilot.press("j")
+        await pilot.pause()
+        assert "66 %  timeout" in shown(pilot)
+
+    run(scene)
+
+
+def test_sorting_keeps_the_row_and_marks_stay() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        await pilot.press("space")
+        table = pilot.app.screen.query_one(LineTable)
+        key = table.key
+        for _ in range(8):
+            await pilot.press("s")
+            await pilot.pause()
+            assert table.key == key
+        assert table.marked == {"lag email-worker"}
+        assert "1 marked" in shown(pilot)
+        assert pilot.app.screen.row_text().startswith("X STOP\tlag")
+
+    run(scene)
+
+
+def test_panes_take_the_keys_and_all_the_room() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        await pilot.press("2", "z")
+        await pilot.pause()
+        assert "1 VERDICTS" not in shown(pilot)
+        assert "nobody who does" in shown(pilot)
+        await pilot.press("1")
+        await pilot.pause()
+        assert "2 WHY" not in shown(pilot)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "3 NEXT" in shown(pilot)
+        assert "1 VERDICTS" in shown(pilot)
+
+    run(scene)
+
+
+def test_the_last_line_is_covered_by_nothing() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.press("slash")
+        await pilot.pause()
+        lines = shown(pilot).splitlines()
+        assert "q quit" in lines[-1]
+        assert "text to filter by" in lines[-2]
+
+    run(scene)
 
 
 class Many:

@@ -35,6 +35,14 @@ IN_TABLES: Final = (
     Action("", "j,k", "j k ↓ ↑", "move", "move the cursor; g and G go to the ends, PgUp and PgDn by pages"),
     Action("screen.search", "slash", "/", "filter", "show only rows that hold a text; Esc ends it", footer=True),
     Action("", "enter", "Enter", "drill", "look closer", footer=True),
+    Action(
+        "screen.sort", "s", "s", "sort", "sort by the next column, and in the end by none; the cursor keeps its row"
+    ),
+    Action("", "space", "Space", "mark", "mark rows; `y` copies all that are marked"),
+    Action("screen.pane(1)", "1", "1 2 3", "pane", "give the keys to the table, to why, or to what is next"),
+    Action("screen.pane(2)", "2", "", "", ""),
+    Action("screen.pane(3)", "3", "", "", ""),
+    Action("screen.zoom", "z", "z", "zoom", "give all the room to the pane that has the keys, or give it back"),
     Action("screen.back", "escape", "Esc", "back", "end the filter, then go back", footer=True),
 )
 

@@ -29,6 +29,7 @@ class Dashboard(App[int]):
 
     CSS_PATH = "dashboard.tcss"
     ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (130, "-wide")]  # noqa: RUF012 - declared without ClassVar by Textual
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]  # noqa: RUF012 - declared without ClassVar by Textual
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*EVERYWHERE)]
 
@@ -41,7 +42,7 @@ class Dashboard(App[int]):
         self.read_only = read_only
         self.snapshot: Snapshot | None = None
         self.frozen_at: datetime | None = None
-        self._utf8 = utf8
+        self.utf8 = utf8
         self._letters = letters
         self._latest: Status | None = None
         self._feed = make_feed(self._told, self._failed)
@@ -74,7 +75,7 @@ class Dashboard(App[int]):
         """Look closer at what a line is about."""
         match line.area:
             case "lag":
-                self.open(GroupScreen(line.subject, utf8=self._utf8))
+                self.open(GroupScreen(line.subject, utf8=self.utf8))
             case "dlq":
                 self.open(GroupsScreen(line.subject, self._letters))
             case _:
@@ -103,7 +104,7 @@ class Dashboard(App[int]):
             case ["dlq", queue]:
                 self.open(GroupsScreen(queue, self._letters))
             case ["lag", group]:
-                self.open(GroupScreen(group, utf8=self._utf8))
+                self.open(GroupScreen(group, utf8=self.utf8))
             case _:
                 self.notify(safe(f"unknown: {' '.join(words)}; home, dlq QUEUE, lag GROUP, quit"), markup=False)
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from ticketops.services.overview.status import Overview, Status
@@ -28,16 +29,23 @@ class Feed:
         """Begin to look."""
         threading.Thread(target=self._run, name="feed", daemon=True).start()
 
+    def around(self, moment: datetime, steps: int) -> Status | None:
+        """What was known so many snapshots before (negative) or after a moment."""
+        return self._overview.around(moment, steps)
+
     def stop(self) -> None:
         """Ask it to end; returns at once."""
         self._stopped.set()
 
     def _run(self) -> None:
-        patience = _FIRST
+        patience, recalled = _FIRST, False
         try:
             while not self._stopped.is_set():
                 self._told(self._overview.look(patience))
                 patience = 0.0
+                if not recalled:
+                    self._overview.recall()
+                    recalled = True
                 self._stopped.wait(_LOOK)
         except BaseException as error:  # noqa: BLE001 - the thread's outermost guard: the screen says so
             self._failed(error)

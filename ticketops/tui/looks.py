@@ -12,22 +12,38 @@ from ticketops.domain.text import terminal_safe
 
 SYMBOLS: Final = {Grade.BAD: "X", Grade.WARN: "!", Grade.UNKNOWN: "?", Grade.OK: "."}
 STYLES: Final = {
-    Grade.BAD: Style(color="red", bold=True),
-    Grade.WARN: Style(color="yellow"),
-    Grade.UNKNOWN: Style(color="magenta"),
-    Grade.OK: Style(color="green"),
+    Grade.BAD: Style(color="#e0455a", bold=True),
+    Grade.WARN: Style(color="#b8860b"),
+    Grade.UNKNOWN: Style(color="#a566d0"),
+    Grade.OK: Style(color="#2e9e4f"),
 }
+"""Colors that can be read on dark and on light."""
 PLAIN: Final = Style()
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _ASCII: Final = "_.:-=+*#"
 
 
-def sparkline(values: Sequence[float], *, utf8: bool) -> str:
-    """Values as bars of eight heights, the largest one full; empty where there are none."""
-    if not values:
+def sparkline(values: Sequence[float | None], *, utf8: bool) -> str:
+    """Values as bars of eight heights, the largest one full, a gap for None; empty where there are none."""
+    known = [value for value in values if value is not None]
+    if not known:
         return ""
-    bars, top = (_BLOCKS if utf8 else _ASCII), max(values) or 1.0
-    return "".join(bars[min(int(value / top * (len(bars) - 1) + 0.5), len(bars) - 1)] for value in values)
+    bars, top = (_BLOCKS if utf8 else _ASCII), max(known) or 1.0
+    return "".join(" " if value is None else _bar(bars, max(value, 0.0) / top) for value in values)
+
+
+def _bar(bars: str, part: float) -> str:
+    return bars[min(int(part * (len(bars) - 1) + 0.5), len(bars) - 1)]
+
+
+def draws_lines(app: object) -> bool:
+    """True where the terminal shows more than ASCII."""
+    return bool(getattr(app, "utf8", True))
+
+
+def number(value: float) -> str:
+    """A count for a table, in groups of three digits."""
+    return f"{value:,.0f}".replace(",", " ")
 
 
 def value_of(line: Check) -> str:
@@ -36,7 +52,7 @@ def value_of(line: Check) -> str:
         return ""
     if line.unit is Unit.SECONDS:
         return f"{line.value * 1000:.0f}ms" if line.value < 1 else age(line.value)
-    return f"{line.value:,.0f}".replace(",", " ")
+    return number(line.value)
 
 
 def age_of(seconds: float | None) -> str:

@@ -11,6 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
+from textual.events import Click
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -23,6 +24,9 @@ _SAMPLE: Final = 200
 _GAP: Final = 2
 _HEADING: Final = Style(bold=True, dim=True)
 _CURSOR: Final = Style(reverse=True)
+_MARK: Final = Style(bold=True)
+_NEEDED: Final = 14
+"""Cells that the column that takes the rest has at least, while others can be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Column:
     """Cells, at most."""
     rest: bool = False
     """Takes the room that is left."""
+    spare: bool = False
+    """Is left out where the one that takes the rest would have less than it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,10 @@ class Row:
     cells: tuple[str, ...]
     styles: tuple[Style, ...] = ()
     """By cell; missing ones are plain."""
+    order: tuple[float | None, ...] = ()
+    """By cell: what it is sorted by, where that is not its text."""
+    last: bool = False
+    """Stays at the end, however the others are sorted."""
 
 
 class Rows(Protocol):
@@ -67,6 +77,7 @@ class LineTable(ScrollView, can_focus=True):
         Binding("home,g", "edge(0)", "first", show=False),
         Binding("end,G", "edge(1)", "last", show=False),
         Binding("enter", "choose", "drill", show=False),
+        Binding("space", "mark", "mark", show=False),
     ]
 
     @dataclass
@@ -93,6 +104,17 @@ class LineTable(ScrollView, can_focus=True):
             """For `@on` with a selector."""
             return self.table
 
+    @dataclass
+    class Marked(Message):
+        """Another number of rows is marked."""
+
+        table: "LineTable"
+
+        @property
+        def control(self) -> "LineTable":
+            """For `@on` with a selector."""
+            return self.table
+
     def __init__(self, columns: Sequence[Column], *, id: str) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._columns = tuple(columns)
@@ -100,6 +122,12 @@ class LineTable(ScrollView, can_focus=True):
         self._widths = [len(column.title) for column in columns]
         self._cursor = 0
         self._key = ""
+        self._marked: set[str] = set()
+
+    @property
+    def marked(self) -> frozenset[str]:
+        """The keys that were marked, whether they are shown or not."""
+        return frozenset(self._marked)
 
     @property
     def key(self) -> str:
@@ -111,11 +139,14 @@ class LineTable(ScrollView, can_focus=True):
 
         `positions` tells where keys are, so that nobody has to look through a million rows.
         """
+        before = self._cursor
         self._rows = rows
         self._widths = self._measured()
         self._cursor = self._found(positions)
         self._key = self._rows[self._cursor].key if len(self._rows) else ""
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+        if self._cursor != before and self.scroll_offset.y:
+            self.scroll_relative(y=self._cursor - before, animate=False, force=True)
         self.refresh()
 
     def _found(self, positions: dict[str, int] | None) -> int:
@@ -144,6 +175,21 @@ class LineTable(ScrollView, can_focus=True):
         if self._key:
             self.post_message(self.Chosen(self, self._key))
 
+    def action_mark(self) -> None:
+        """Mark the row under the cursor, or no longer, and go on to the next."""
+        if self._key:
+            self._marked ^= {self._key}
+            self.post_message(self.Marked(self))
+            self.action_move(1)
+
+    def on_click(self, event: Click) -> None:
+        """Go to a row; a second click looks closer."""
+        number = event.y - 1 + int(self.scroll_offset.y)
+        if event.y and number < len(self._rows):
+            self._go(number)
+            if event.chain > 1:
+                self.action_choose()
+
     def _go(self, to: int) -> None:
         if not len(self._rows):
             return
@@ -157,21 +203,23 @@ class LineTable(ScrollView, can_focus=True):
         """See ScrollView: the heading stays, the rest scrolls."""
         width = self.size.width
         if y == 0:
-            return self._strip(
-                [column.title for column in self._columns], [_HEADING] * len(self._columns), PLAIN, width
-            )
+            titles = [column.title for column in self._columns]
+            return self._strip(" ", titles, [_HEADING] * len(self._columns), PLAIN, width)
         number = y - 1 + int(self.scroll_offset.y)
         if number >= len(self._rows):
             return Strip.blank(width)
         row = self._rows[number]
         over = _CURSOR if number == self._cursor and self.has_focus else PLAIN
-        return self._strip(row.cells, row.styles, over, width)
+        return self._strip("*" if row.key in self._marked else " ", row.cells, row.styles, over, width)
 
-    def _strip(self, cells: Sequence[str], styles: Sequence[Style], over: Style, width: int) -> Strip:
-        return Strip(list(self._segments(cells, styles, over))).adjust_cell_length(width, over)
+    def _strip(self, mark: str, cells: Sequence[str], styles: Sequence[Style], over: Style, width: int) -> Strip:
+        segments = [Segment(mark, _MARK + over), *self._segments(cells, styles, over)]
+        return Strip(segments).adjust_cell_length(width, over)
 
     def _segments(self, cells: Sequence[str], styles: Sequence[Style], over: Style) -> Iterator[Segment]:
         for number, (column, size) in enumerate(zip(self._columns, self._widths, strict=True)):
+            if not size:
+                continue
             text = cells[number] if number < len(cells) else ""
             style = (styles[number] if number < len(styles) else PLAIN) + over
             yield Segment(_fitted(text, size, right=column.right), style)
@@ -183,11 +231,18 @@ class LineTable(ScrollView, can_focus=True):
         for number, column in enumerate(self._columns):
             texts = [column.title, *(row.cells[number] for row in seen if number < len(row.cells))]
             widths.append(min(max(map(cell_len, texts)), column.most))
-        room = self.size.width - sum(widths) - _GAP * len(widths)
+        room = self.size.width - 1 - sum(widths) - _GAP * len(widths)
+        for number, column in enumerate(self._columns):
+            if column.spare and room < 0 and self._rest(widths) + room < min(_NEEDED, self._rest(widths)):
+                room += widths[number] + _GAP
+                widths[number] = 0
         return [
             max(width + room, len(column.title)) if column.rest else width
             for column, width in zip(self._columns, widths, strict=True)
         ]
+
+    def _rest(self, widths: Sequence[int]) -> int:
+        return sum(width for column, width in zip(self._columns, widths, strict=True) if column.rest)
 
     def on_resize(self) -> None:
         """Measure again."""

@@ -1,6 +1,6 @@
 """A snapshot with its checks; what earlier runs on this machine saw gives the trends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,6 +12,8 @@ from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.errors import TicketOpsError
 from ticketops.ports.ring import Ring
 from ticketops.services.overview.collector import Collector, History
+from ticketops.services.overview.past import Past
+from ticketops.services.overview.trail import Trail, Trails
 
 _KIND: Final = "snapshot"
 KEEP: Final = timedelta(hours=2)
@@ -32,6 +34,8 @@ class Status:
     """The span that trends are of; None where no earlier snapshot is known."""
     trouble: str = ""
     """Why earlier snapshots cannot be used; empty where they can."""
+    trails: Trails = field(default_factory=dict)
+    """What the values of the lines were in the last minutes."""
 
 
 class Overview:
@@ -41,7 +45,9 @@ class Overview:
         self._collector = collector
         self._thresholds = thresholds
         self._ring = ring
-        self._history = History(KEEP)
+        self._history = History(2 * _BASE)
+        self._past = Past(KEEP)
+        self._trail = Trail(int(KEEP.total_seconds() // 60))
         self._remembered_at: datetime | None = None
         self._trouble = ""
 
@@ -51,11 +57,41 @@ class Overview:
         before = self._history.before(snapshot.at - _BASE) or self._earlier(snapshot.at)
         if before is not None and snapshot.at - before.at < _LEAST:
             before = None
-        trends = trends_between(before, snapshot, self._thresholds) if before else Trends()
+        status = self._judged(snapshot, before)
         if self._remembered_at is None or snapshot.at - self._remembered_at >= _LEAST:
             self._remembered_at = snapshot.at
             self._history.add(snapshot)
-            self._remember(snapshot)
+            self._remember(status)
+        return replace(status, trails=self._trail.at(snapshot.at))
+
+    def recall(self) -> None:
+        """Take up what earlier runs on this machine left, for bars and for stepping back; costs a second."""
+        if self._ring is None or self._trouble or self._remembered_at is None:
+            return
+        until = self._remembered_at
+        try:
+            for at, body in self._ring.since(_KIND, until - KEEP):
+                snapshot = load(body) if at < until else None
+                if snapshot is not None:
+                    self._past.add(at, body)
+                    self._trail.add(at, checks(snapshot, self._thresholds))
+        except TicketOpsError as error:
+            self._trouble = str(error)
+
+    def around(self, moment: datetime, steps: int) -> Status | None:
+        """What was known so many snapshots before (negative) or after a moment; None where nothing was."""
+        found = self._past.near(moment, steps)
+        snapshot = load(found[1]) if found else None
+        if snapshot is None:
+            return None
+        earlier = self._past.near(snapshot.at - _BASE, -1)
+        before = load(earlier[1]) if earlier else None
+        if before is not None and snapshot.at - before.at < _LEAST:
+            before = None
+        return replace(self._judged(snapshot, before), trails=self._trail.at(snapshot.at))
+
+    def _judged(self, snapshot: Snapshot, before: Snapshot | None) -> Status:
+        trends = trends_between(before, snapshot, self._thresholds) if before else Trends()
         span = (snapshot.at - before.at).total_seconds() if before else None
         return Status(snapshot, checks(snapshot, self._thresholds, trends), span, self._trouble)
 
@@ -77,11 +113,14 @@ class Overview:
             self._trouble = str(error)
             return None
 
-    def _remember(self, snapshot: Snapshot) -> None:
+    def _remember(self, status: Status) -> None:
+        snapshot, body = status.snapshot, dump(status.snapshot)
+        self._past.add(snapshot.at, body)
+        self._trail.add(snapshot.at, status.lines)
         if self._ring is None or self._trouble:
             return
         try:
-            self._ring.append(_KIND, snapshot.at, dump(snapshot), KEEP)
+            self._ring.append(_KIND, snapshot.at, body, KEEP)
         except TicketOpsError as error:
             self._trouble = str(error)
 

@@ -5,11 +5,14 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from ticketops.domain.overview.snapshot import GroupLag, PartitionLag
 from ticketops.services.overview.status import Status
+from ticketops.tui.bar import Bar
 from ticketops.tui.looks import PLAIN, STYLES, SYMBOLS, age_of, safe, sparkline
+from ticketops.tui.reasons import group_of
 from ticketops.tui.screens.tabled import TabledScreen
 from ticketops.tui.table import Column, Row
 
@@ -25,8 +28,8 @@ class GroupScreen(TabledScreen):
         Column("END", right=True, most=14),
         Column("LAG", right=True, most=12),
         Column("AGE", right=True, most=8),
-        Column("10 MIN", most=20),
-        Column("MEMBER", most=30),
+        Column("10 MIN", most=20, spare=True),
+        Column("MEMBER", most=30, spare=True),
     )
 
     def __init__(self, group: str, *, utf8: bool) -> None:
@@ -36,13 +39,14 @@ class GroupScreen(TabledScreen):
 
     def below(self) -> ComposeResult:
         """See TabledScreen."""
-        yield Static("", id="why", markup=False)
+        with Vertical(id="why-pane", classes="pane-2"):
+            yield Bar("2 WHY", id="why-bar")
+            with VerticalScroll(id="why-scroll"):
+                yield Static("", id="why", markup=False)
 
     def arrived(self, status: Status) -> None:
         """Show a new snapshot."""
-        reading = status.snapshot.lag
-        groups = reading.value if reading is not None and reading.value else ()
-        found = next((group for group in groups if group.group == self._group), None)
+        found = group_of(status.snapshot, self._group)
         self.show_rows([self._row(part) for part in found.partitions] if found else [])
         self.query_one("#why", Static).update(_explained(found))
 
@@ -64,7 +68,9 @@ class GroupScreen(TabledScreen):
             sparkline(part.sparkline, utf8=self._utf8),
             safe(part.member),
         )
-        return Row(f"{part.topic}/{part.partition}", cells, (STYLES[judgment.verdict.grade], PLAIN))
+        age = part.age.seconds if part.age else None
+        order = (None, None, part.partition, part.committed, part.end, judgment.lag, age)
+        return Row(f"{part.topic}/{part.partition}", cells, (STYLES[judgment.verdict.grade], PLAIN), order)
 
 
 def _explained(group: GroupLag | None) -> Text:

@@ -27,7 +27,7 @@ def _page() -> Text:
     page = Text("Keys\n\n", "bold")
     for title, actions in (("in every list", IN_TABLES), ("everywhere", EVERYWHERE)):
         page.append(f"{title}\n", "dim")
-        for action in actions:
+        for action in (action for action in actions if action.label):
             page.append_text(_line(action))
         page.append("\n")
     page.append("X bad   ! a limit is breached   ? not known   . fine\n\n", "bold")

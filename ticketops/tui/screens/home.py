@@ -1,22 +1,31 @@
 """Home: what is wrong, why, and what next, without a key press."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from itertools import islice
+from typing import ClassVar, Final
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
-from ticketops.domain.lag.verdicts import Grade, Verdict
+from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.check import Check
+from ticketops.domain.overview.links import links
 from ticketops.services.overview.status import Status
-from ticketops.tui.looks import STYLES, SYMBOLS, age_of, safe, trend_of, value_of
+from ticketops.services.overview.trail import Trails
+from ticketops.tui.bar import Bar
+from ticketops.tui.looks import STYLES, SYMBOLS, age_of, draws_lines, safe, sparkline, trend_of, value_of
+from ticketops.tui.reasons import figure, reasons
 from ticketops.tui.screens.tabled import TabledScreen
 from ticketops.tui.table import Column, LineTable, Row
 
-_REST = "ok"
+_REST: Final = "ok"
 """The key of the line that stands for all that is fine."""
+_RANKS: Final = {Grade.BAD: 3.0, Grade.WARN: 2.0, Grade.UNKNOWN: 1.0, Grade.OK: 0.0}
+_LINKS: Final = 3
+"""Linked facts that are shown."""
 
 
 class HomeScreen(TabledScreen):
@@ -29,45 +38,68 @@ class HomeScreen(TabledScreen):
         Column("VALUE", right=True, most=12),
         Column("OLDEST", right=True, most=8),
         Column("TREND", right=True, most=9),
+        Column("10 MIN", most=10, spare=True),
     )
 
     def __init__(self) -> None:
-        super().__init__("1 VERDICTS, worst first")
+        super().__init__("1 VERDICTS")
         self._lines: dict[str, Check] = {}
         self._status: Status | None = None
         self._everything = False
 
     def below(self) -> ComposeResult:
         """See TabledScreen."""
-        yield Static("", id="why", markup=False)
-        yield Static("", id="next", markup=False)
+        with Vertical(id="why-pane", classes="pane-2"):
+            yield Bar("2 WHY", id="why-bar")
+            with VerticalScroll(id="why-scroll"):
+                yield Static("", id="why", markup=False)
+        with Vertical(id="next-pane", classes="pane-3"):
+            yield Bar("3 NEXT", id="next-bar")
+            with VerticalScroll(id="next-scroll"):
+                yield Static("", id="next", markup=False)
+
+    def action_pane(self, number: int) -> None:
+        """See TabledScreen: the panes below scroll."""
+        super().action_pane(number)
+        if number > 1:
+            self.query_one("#why-scroll" if number == 2 else "#next-scroll").focus()  # noqa: PLR2004 - the pane's number
 
     def arrived(self, status: Status) -> None:
         """Show a new snapshot."""
         self._status = status
         self._lines = {f"{line.area} {line.subject}": line for line in status.lines}
-        self.show_rows(list(self._rows(status.lines)))
+        wrong = sum(line.grade is not Grade.OK for line in status.lines)
+        figure = f"{wrong} of {len(status.lines)} not ok" + ("" if self._sorted_by is not None else ", worst first")
+        self.show_rows(list(self._rows(status)), figure)
         self._explain()
 
-    def _rows(self, lines: Sequence[Check]) -> Iterator[Row]:
-        calm = 0
-        for line in lines:
+    def _rows(self, status: Status) -> Iterator[Row]:
+        calm, utf8 = 0, draws_lines(self.app)
+        for line in status.lines:
             if line.grade is Grade.OK and not self._everything and not self._wanted:
                 calm += 1
             else:
-                yield _row(line)
+                yield _row(line, status.trails, utf8=utf8)
         if calm:
-            yield Row(_REST, (". ok", "", f"{calm} more; Enter shows them"), (STYLES[Grade.OK],))
+            yield Row(_REST, (". ok", "", f"{calm} more; Enter shows them"), (STYLES[Grade.OK],), last=True)
 
     @on(LineTable.Moved)
     def _moved(self) -> None:
         self._explain()
 
     def _explain(self) -> None:
-        line = self._lines.get(self.table.key)
-        why, following = self.query_one("#why", Static), self.query_one("#next", Static)
-        why.update(Text("\n").join(_why(line)) if line else Text(""))
-        following.update(_next(line) if line else Text(""))
+        line, status = self._lines.get(self.table.key), self._status
+        if line is None or status is None:
+            self.query_one("#why-bar", Bar).show("2 WHY")
+            self.query_one("#why", Static).update(Text("all is well" if self.table.key == _REST else ""))
+            self.query_one("#next", Static).update(Text("nothing to do", "dim"))
+            return
+        self.query_one("#why-bar", Bar).show(
+            f"2 WHY  {safe(line.area)} {safe(line.subject)}", figure(line, status.snapshot)
+        )
+        why = Text("\n").join(reasons(line, status.snapshot, utf8=draws_lines(self.app)))
+        self.query_one("#why", Static).update(why)
+        self.query_one("#next", Static).update(Text("\n").join(_next(line, status)))
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
@@ -78,13 +110,26 @@ class HomeScreen(TabledScreen):
         elif line := self._lines.get(event.key):
             self.app.call_later(getattr(self.app, "drill"), line)  # noqa: B009 - the app is not imported here
 
+    def action_back(self) -> None:
+        """See TabledScreen; what is fine is folded again."""
+        if self._everything and not self._wanted and not self._zoomed and self._pane == 1:
+            self._everything = False
+            if self._status is not None:
+                self.arrived(self._status)
+        super().action_back()
+
+    def filtered_again(self) -> None:
+        """The filter looks at what is folded too."""
+        if self._status is not None:
+            self.arrived(self._status)
+
     def command(self) -> str:
         """See TabledScreen."""
         line = self._lines.get(self.table.key)
         return line.next if line and line.next else "ticketops status"
 
 
-def _row(line: Check) -> Row:
+def _row(line: Check, trails: Trails, *, utf8: bool) -> Row:
     cells = (
         f"{SYMBOLS[line.grade]} {safe(line.word)}",
         safe(line.area),
@@ -92,21 +137,13 @@ def _row(line: Check) -> Row:
         value_of(line),
         age_of(line.age_seconds),
         trend_of(line),
+        sparkline(trails.get((line.area, line.subject), ()), utf8=utf8),
     )
-    return Row(f"{line.area} {line.subject}", cells, (STYLES[line.grade],))
+    order = (_RANKS[line.grade], None, None, line.value, line.age_seconds, line.trend)
+    return Row(f"{line.area} {line.subject}", cells, (STYLES[line.grade],), order)
 
 
-def _why(line: Check) -> Iterator[Text]:
-    yield Text(f"2 WHY  {safe(line.area)} {safe(line.subject)}", "bold")
-    if line.word in Verdict.__members__ and line.area == "lag":
-        said = Verdict(line.word).explanation
-        yield Text(f"{said.meaning}" + (f"; {said.cause}" if said.cause else ""))
-    if line.note:
-        yield Text(safe(line.note))
-    if line.stale_seconds is not None:
-        yield Text(f"last good answer {age_of(line.stale_seconds)} ago", STYLES[Grade.UNKNOWN])
-
-
-def _next(line: Check) -> Text:
-    told = Text("3 NEXT  ", "bold")
-    return told.append(safe(line.next), "bold cyan") if line.next else told.append("nothing to do", "dim")
+def _next(line: Check, status: Status) -> Iterator[Text]:
+    yield Text(safe(line.next), "bold") if line.next else Text("nothing to do", "dim")
+    for fact in islice(links(line, status.snapshot), _LINKS):
+        yield Text("linked: ", "dim").append(safe(fact))

@@ -75,7 +75,7 @@ def _group_row(group: tuple[Group, Any], tallied: Tallied) -> Row:
         age_of((now - tally.newest).total_seconds() if tally.newest else None),
         safe(named.label),
     )
-    return Row(named.id, cells)
+    return Row(named.id, cells, (), (None, tally.count))
 
 
 class ItemsScreen(TabledScreen):
@@ -152,6 +152,15 @@ class ItemScreen(Screen[None]):
 
     def action_search(self) -> None:
         """There is nothing to filter."""
+
+    def action_sort(self) -> None:
+        """There is nothing to sort."""
+
+    def action_pane(self, _: int) -> None:
+        """There is one pane."""
+
+    def action_zoom(self) -> None:
+        """It fills the screen."""
 
     def action_back(self) -> None:
         """Back to the list."""

@@ -1,17 +1,23 @@
 """A screen that is a table with a filter, a title and a line of keys."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Container, Vertical
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from ticketops.tui.actions import IN_TABLES, bindings
+from ticketops.tui.bar import Bar
 from ticketops.tui.header import Foot, Head
+from ticketops.tui.looks import safe
 from ticketops.tui.table import Column, LineTable, Row
+
+_LOOKED: Final = 2000
+"""Rows up to which a table finds its cursor's row by looking."""
 
 
 class TabledScreen(Screen[None]):
@@ -23,20 +29,27 @@ class TabledScreen(Screen[None]):
     def __init__(self, title: str) -> None:
         super().__init__()
         self._title = title
+        self._figure = ""
         self._all: Sequence[Row] = ()
         self._wanted = ""
+        self._sorted_by: int | None = None
+        self._zoomed = 0
+        self._pane = 1
 
     def compose(self) -> ComposeResult:
         """See Screen."""
         yield Head()
-        yield Static(f"{self._title} — reading …", id="title", markup=False)
-        yield LineTable(self.COLUMNS, id="table")
-        yield from self.below()
+        with Container(id="body"):
+            with Vertical(id="main", classes="pane-1"):
+                yield Bar(f"{self._title}: reading …", id="title")
+                yield LineTable(self.COLUMNS, id="table")
+            with Vertical(id="side"):
+                yield from self.below()
         yield Input(placeholder="text to filter by; Esc ends it", id="filter", classes="hidden")
         yield Foot()
 
     def below(self) -> ComposeResult:
-        """What stands under the table."""
+        """What stands under the table, or beside it: panes of the class `pane-2` and so on."""
         yield from ()
 
     def on_mount(self) -> None:
@@ -48,16 +61,55 @@ class TabledScreen(Screen[None]):
         """The table."""
         return self.query_one("#table", LineTable)
 
-    def show_rows(self, rows: Sequence[Row]) -> None:
-        """Show these, as far as the filter lets them."""
-        self._all = rows
-        found = [row for row in rows if self._matches(row)] if self._wanted else rows
-        self.table.show(found)
-        told = f" — {len(found)} of {len(rows)} with “{self._wanted}”" if self._wanted else f" — {len(rows)}"
-        self.query_one("#title", Static).update(self._title + told)
+    def show_rows(self, rows: Sequence[Row], figure: str = "") -> None:
+        """Show these, as far as the filter lets them; `figure` stands in the title instead of their number."""
+        self._all, self._figure = rows, figure
+        found = self._sorted([row for row in rows if self._matches(row)] if self._wanted else rows)
+        places = {row.key: number for number, row in enumerate(found)} if len(found) > _LOOKED else None
+        self.table.show(found, places)
+        self._tell(len(found))
+
+    def _tell(self, shown: int) -> None:
+        total = len(self._all)
+        told = [f"{shown} of {total} with “{safe(self._wanted)}”" if self._wanted else self._figure or str(total)]
+        if self._sorted_by is not None:
+            told.append(f"by {self.COLUMNS[self._sorted_by].title or 'VERDICT'}")
+        if marked := len(self.table.marked):
+            told.append(f"{marked} marked")
+        self.query_one("#title", Bar).show(self._title, ", ".join(told))
 
     def _matches(self, row: Row) -> bool:
         return any(self._wanted.lower() in cell.lower() for cell in row.cells)
+
+    def _sorted(self, rows: Sequence[Row]) -> Sequence[Row]:
+        if self._sorted_by is None:
+            return rows
+        number = self._sorted_by
+        return sorted(rows, key=lambda row: (row.last, *_rank(row, number)))
+
+    def action_sort(self) -> None:
+        """Sort by the next column, and after the last by none."""
+        following = 0 if self._sorted_by is None else self._sorted_by + 1
+        self._sorted_by = following if following < len(self.COLUMNS) else None
+        self.show_rows(self._all, self._figure)
+
+    def action_pane(self, number: int) -> None:
+        """Give the keys to a pane."""
+        for pane in self.query(f".pane-{number}"):
+            self._pane = number
+            self._zoom(number if self._zoomed else 0)
+            (self.table if number == 1 else pane).focus()
+
+    def action_zoom(self) -> None:
+        """Give all the room to the pane that has the keys, or give it back."""
+        self._zoom(0 if self._zoomed else self._pane)
+
+    def _zoom(self, number: int) -> None:
+        self._zoomed = number
+        for other in self.query(".pane-1, .pane-2, .pane-3"):
+            other.set_class(bool(number) and not other.has_class(f"pane-{number}"), "hidden")
+        self.set_class(bool(number), "-zoomed")
+        self.query_one("#side").set_class(number == 1, "hidden")
 
     def action_search(self) -> None:
         """Open the filter."""
@@ -66,12 +118,15 @@ class TabledScreen(Screen[None]):
         box.focus()
 
     def action_back(self) -> None:
-        """End the filter; without one, go back."""
+        """End the filter, or what fills the screen; without these go back."""
         box = self.query_one("#filter", Input)
         if self._wanted or not box.has_class("hidden"):
             box.value = ""
             box.add_class("hidden")
             self.table.focus()
+        elif self._zoomed or self._pane != 1:
+            self._zoom(0)
+            self.action_pane(1)
         elif len(self.app.screen_stack) > 2:  # noqa: PLR2004 - Textual's own and home
             self.app.pop_screen()
 
@@ -79,7 +134,11 @@ class TabledScreen(Screen[None]):
     def filtered(self, event: Input.Changed) -> None:
         """Filter while one types."""
         self._wanted = event.value.strip()
-        self.show_rows(self._all)
+        self.filtered_again()
+
+    def filtered_again(self) -> None:
+        """Show the rows of another filter."""
+        self.show_rows(self._all, self._figure)
 
     @on(Input.Submitted, "#filter")
     def done(self) -> None:
@@ -87,10 +146,30 @@ class TabledScreen(Screen[None]):
         self.query_one("#filter", Input).add_class("hidden")
         self.table.focus()
 
+    @on(LineTable.Marked)
+    def marks_changed(self) -> None:
+        """Tell how many are marked."""
+        self._tell(sum(map(self._matches, self._all)) if self._wanted else len(self._all))
+
     def command(self) -> str:
         """The command line that shows the same as this screen."""
         return "ticketops status"
 
     def row_text(self) -> str:
-        """The row under the cursor as text."""
-        return next(("\t".join(row.cells) for row in self._all if row.key == self.table.key), "")
+        """The marked rows as text, or the one under the cursor where none is marked."""
+        return "\n".join("\t".join(row.cells) for row in self.chosen())
+
+    def chosen(self) -> Iterator[Row]:
+        """The marked rows, or the one under the cursor where none is marked."""
+        keys = self.table.marked or {self.table.key}
+        return (row for row in self._all if row.key in keys)
+
+
+def _rank(row: Row, number: int) -> tuple[bool, float, str]:
+    """Numbers from the greatest, texts from A, what is not known at the end."""
+    if number < len(row.order):
+        value = row.order[number]
+        if value is not None:
+            return False, -value, ""
+    text = row.cells[number] if number < len(row.cells) else ""
+    return not text, 0.0, text.lower()

@@ -1,0 +1,90 @@
+"""The dashboard through Textual's pilot, over snapshots that a test says."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from textual.widgets import Input
+
+from support.snapshots import LETTERS, OUTBOX, everything, group, said
+from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue
+from ticketops.domain.lag.verdicts import Verdict
+from ticketops.domain.overview.check import Thresholds
+from ticketops.domain.overview.checks import checks
+from ticketops.domain.overview.snapshot import Snapshot
+from ticketops.services.overview.status import Status
+from ticketops.tui.app import Dashboard
+from ticketops.tui.sources import Letters
+
+HOSTILE = "\x1b[31m[/red] [b]x\u202e\u200b 🎫 " + "y" * 1000
+
+
+class Scripted:
+    """A feed that says what the test says."""
+
+    def __init__(self) -> None:
+        self.told: Callable[[Status], None] = lambda _: None
+        self.stopped = False
+
+    def start(self) -> None:
+        """Nothing by itself."""
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def say(self, snapshot: Snapshot) -> None:
+        self.told(Status(snapshot, checks(snapshot, Thresholds()), None))
+
+
+def dashboard(feed: Scripted) -> Dashboard:
+    def make(told: Callable[[Status], None], _: object) -> Any:
+        feed.told = told
+        return feed
+
+    letters = Letters(MemoryDeadLetterQueue, lambda: datetime.now(UTC))
+    return Dashboard(make, letters, context="PROD-EU", read_only=True)
+
+
+def run(scene: Callable[[Any, Scripted], Coroutine[Any, Any, None]], size: tuple[int, int] = (80, 24)) -> None:
+    """Play a scene in a terminal of that size."""
+
+    async def play() -> None:
+        feed = Scripted()
+        app = dashboard(feed)
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            await scene(pilot, feed)
+
+    asyncio.run(play())
+
+
+async def settled(pilot: Any, condition: Callable[[], bool]) -> None:
+    """Wait until the screen says so."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, shown(pilot)
+        await pilot.pause(0.02)
+
+
+def shown(pilot: Any) -> str:
+    """The screen as text."""
+    lines = pilot.app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in lines)
+
+
+INCIDENT = everything(
+    lag=said((group(Verdict.STOP, 41_203),)),
+    outbox=said(replace(OUTBOX, pending=8911, oldest_seconds=252.0)),
+    dead_letters={"bookings": said(replace(LETTERS, depth=1204, arrivals={"5m": 9}, reasons={"timeout": 800}))},
+)
+
+
+async def go(pilot: Any, words: str) -> None:
+    await pilot.press("colon")
+    await pilot.pause()
+    pilot.app.screen.query_one("#goto", Input).value = words
+    await pilot.press("enter")
+    await pilot.pause()
