@@ -7,6 +7,7 @@ from ticketops.config.checks import check
 from ticketops.domain.outbox import FailurePolicy
 from ticketops.options import (
     AlertsOptions,
+    BookingsOptions,
     KafkaOptions,
     LagOptions,
     OutboxColumns,
@@ -17,6 +18,7 @@ from ticketops.options import (
     RedisTlsOptions,
     RelayOptions,
     RuleOptions,
+    WorkerOptions,
 )
 
 DEBEZIUM = OutboxColumns(
@@ -63,6 +65,10 @@ def test_topics_by_pattern_may_be_named() -> None:
         (RelayOptions(aggregate_types=("REFUND",)), "relay.aggregate_types names REFUND"),
         (RelayOptions(retry_base=100.0), "relay.retry_cap (60 s) is below relay.retry_base (100 s)"),
         (RelayOptions(shadow=True, skip_locked=True), "contradict each other"),
+        (
+            WorkerOptions(bookings=BookingsOptions(retry_base=60.0)),
+            "worker.bookings.retry_cap (30 s) is below retry_base",
+        ),
         (PostgresOptions(url="localhost"), "postgres.url is no connection string"),
         (PostgresOptions(schema=""), "postgres.schema is empty"),
         (RedisOptions(url="localhost:6379"), "redis.url is no Redis URL"),

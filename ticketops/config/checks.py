@@ -25,6 +25,7 @@ def check(config: Config) -> list[Problem]:
         _topics,
         _topic_lists,
         _relay,
+        _bookings,
         _worker,
         _lag,
         _backends,
@@ -118,6 +119,15 @@ def _is_mapped(outbox: OutboxOptions, topic: str) -> bool:
         re.fullmatch(".*".join(re.escape(part) for part in mapped.split("{type}")), topic)
         for mapped in outbox.topics.values()
     )
+
+
+def _bookings(config: Config) -> Iterator[Problem]:
+    own = config.worker.bookings
+    if own.retry_cap < own.retry_base:
+        yield Problem(
+            f"worker.bookings.retry_cap ({own.retry_cap:g} s) is below retry_base ({own.retry_base:g} s)",
+            why="the longest wait would be shorter than the first",
+        )
 
 
 def _relay(config: Config) -> Iterator[Problem]:

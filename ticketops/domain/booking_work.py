@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from ticketops.domain.consuming import Again, Dead, Failure, FailureKind, Patience, Reason, classify
 from ticketops.domain.retry import RetryPolicy
+from ticketops.domain.shards import rollout_bucket
 from ticketops.domain.text import shorten
 from ticketops.domain.wire.items import BookingItem, ItemText, decode_item, read_item
 from ticketops.domain.wire.letters import RAW, RAW_BASE64, BookingDeadLetter, encode_letter, letter_id
@@ -257,6 +258,13 @@ def marks_of(text: ItemText, now: datetime) -> Marks:
     """The notes of an item that is put back where it was taken from."""
     entered, expiry = decode_item(text.data).enqueued_at.moment(), expiry_of(text)
     return Marks(text.id, unix_nanoseconds(entered or now), None if expiry is None else _seconds(expiry))
+
+
+def is_ours(show: str, percentage: int) -> bool:
+    """True where the roll-out to `percentage` of the shows covers this one; its name may be no UTF-8."""
+    if percentage >= 100:  # noqa: PLR2004 - all of a hundred
+        return True
+    return rollout_bucket(show.encode("utf-8", "replace").decode()) < percentage
 
 
 class Turns:

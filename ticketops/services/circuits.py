@@ -52,6 +52,12 @@ class SharedBreaker:
         with self._lock:
             return self._breaker.retry_in(self._clock())
 
+    @property
+    def admits(self) -> bool:
+        """True where a call would be let through now; another thread may be faster."""
+        with self._lock:
+            return self._breaker.admit(self._clock()) is not None
+
     def admit(self) -> int:
         """Ask before a call that somebody else concludes; CircuitOpen where none may be made now."""
         with self._lock:

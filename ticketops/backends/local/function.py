@@ -32,9 +32,10 @@ def _load(name: str) -> Callable[[BookingRequest], object]:
         found: object = import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever a module of the user's own does as it is loaded
+        why = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
         raise ConfigError(
-            f"{_KEY} cannot be loaded", why=str(error), hint="it must be importable: install it, or set PYTHONPATH"
+            f"{_KEY} cannot be loaded", why=why, hint="it must be importable: install it, or set PYTHONPATH"
         ) from error
     if not callable(found):
         raise ConfigError(f"{_KEY} is no function", why=f"{name} is a {type(found).__name__}")

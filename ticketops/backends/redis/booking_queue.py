@@ -153,8 +153,8 @@ class RedisBookingQueue:
         for show in sorted(self.shows()):
             start = -1
             while page := self._page(show, start):
-                for data in page:
-                    yield Taken("", "", 1, show, data, self._session.clock().timestamp())
+                now = self._session.clock().timestamp()
+                yield from (Taken("", "", 1, show, data, now) for data in page)
                 start -= len(page)
 
     def _page(self, show: str, start: int) -> list[bytes]:

@@ -122,12 +122,11 @@ def _hand_back(inv: Invocation, config: "Config", *, yes: bool, dry_run: bool) -
 
 
 def _show(inv: Invocation, config: "Config", limit: int | None) -> int:
-    from ticketops.domain.shards import rollout_bucket  # noqa: PLC0415
+    from ticketops.domain.booking_work import is_ours  # noqa: PLC0415
     from ticketops.wiring.bookings import open_anonymous_queue  # noqa: PLC0415
 
     queue = open_anonymous_queue(config, "")
-    percentage = config.worker.percentage
-    ours = (taken for taken in queue.peek() if percentage >= 100 or rollout_bucket(taken.show) < percentage)  # noqa: PLR2004 - all
+    ours = (taken for taken in queue.peek() if is_ours(taken.show, config.worker.percentage))
     try:
         inv.out.rows("booking_decisions", _COLUMNS, _decided(islice(ours, limit), config), name="item")
     finally:

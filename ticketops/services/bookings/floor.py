@@ -5,9 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-from ticketops.domain.booking_work import Turns
+from ticketops.domain.booking_work import Turns, is_ours
 from ticketops.domain.breaker import Circuit
-from ticketops.domain.shards import rollout_bucket
 from ticketops.domain.workers import Pause, PauseScope
 from ticketops.ports.booking_queue import Batch, BookingQueue
 from ticketops.services.circuits import SharedBreaker
@@ -18,6 +17,10 @@ _OLDEST = 500
 """Shows among which one call finds the oldest item."""
 _REST = 0.5
 """Seconds between looks whether a pause or an open circuit has ended."""
+_TRIALS = 0.05
+"""Seconds between looks how the trials of a circuit went that may close again."""
+_SHARE = 20
+"""Looking which shows are active takes at most one part in so many of the time."""
 
 
 class Floor:
@@ -39,7 +42,7 @@ class Floor:
         self.paused_shows: frozenset[str] = frozenset()
         self._paused = False
         self._percentage = percentage
-        self._refresh = refresh
+        self._refresh = self._every = refresh
         self._clock = clock
         self._turns = Turns()
         self._refreshed = float("-inf")
@@ -59,7 +62,7 @@ class Floor:
         """Seconds for which nothing may be taken; 0: go on."""
         if self._paused:
             return _REST
-        return min(self.breaker.retry_in, _REST)
+        return 0.0 if self.breaker.admits else min(self.breaker.retry_in or _TRIALS, _REST)
 
     def trying(self) -> bool:
         """True while the circuit lets only a few calls through."""
@@ -69,27 +72,21 @@ class Floor:
         """The shows to look at, in the order of their turns; `queue` is asked which are active, from time to time."""
         now = self._clock()
         with self._lock:
-            due = now - self._refreshed >= self._refresh
+            due = now - self._refreshed >= self._every
             if due:
                 self._refreshed = now
         if due:
             self._know(queue.shows())
+            self._every = max(self._refresh, _SHARE * (self._clock() - now))
         with self._lock:
             return self._turns.next(_OLDEST if self.oldest else _FAIR, self.paused_shows)
 
     def _know(self, found: list[str]) -> None:
         random.shuffle(found)  # processes that start together do not all begin with the same show
         with self._lock:
-            self._turns.know(show for show in found if self._ours(show))
-
-    def _ours(self, show: str) -> bool:
-        return self._percentage >= 100 or rollout_bucket(_text(show)) < self._percentage  # noqa: PLR2004 - all
+            self._turns.know(show for show in found if is_ours(show, self._percentage))
 
     def served(self, batch: Batch) -> None:
         """This was taken."""
         with self._lock:
             self._turns.served(batch.served, batch.empty)
-
-
-def _text(show: str) -> str:
-    return show.encode("utf-8", "replace").decode()
