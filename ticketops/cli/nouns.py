@@ -25,6 +25,7 @@ class Noun:
 NOUNS: Final = (
     Noun("status", "ticketops.cli.status", "What is wrong, worst first, and what to run next."),
     Noun("trace", "ticketops.cli.trace", "One booking's story across all backends, and what is missing in it."),
+    Noun("doctor", "ticketops.cli.doctor", "What goes wrong in production, why it matters, and its fix."),
     Noun("relay", "ticketops.cli.relay", "Publish outbox events to Kafka: run, status, pause, resume."),
     Noun("alerts", "ticketops.cli.alerts", "Rules over what `status` knows: check, list, run, test, silence."),
     Noun("metrics", "ticketops.cli.metrics", "An exporter for Prometheus of everything that `status` knows."),

@@ -1,6 +1,6 @@
 """What `doctor` finds: evidence, why it matters, and how it is set right."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,18 +53,39 @@ def of_schema(found: SchemaFinding) -> Finding:
     )
 
 
-def of_fault(fault: Fault) -> Finding:
-    """What is wrong with a dead-letter queue, as a finding."""
-    lost = fault.kind in {FaultKind.WRONG_TYPE, FaultKind.NO_TOPIC}
-    return Finding(
-        area="dlq",
-        subject=f"{fault.queue} {fault.subject}",
-        grade=Grade.BAD if lost else Grade.WARN,
-        evidence=f"{fault.kind.value}: {fault.found}",
-        why=WHY[fault.kind],
-        fix=f"ticketops doctor --fix ({fault.fix})" if fault.fix else f"ticketops dlq doctor --queue {fault.queue}",
-        mender=f"dlq {fault.queue}" if fault.fix else "",
-    )
+def of_faults(queue: str, faults: Sequence[Fault]) -> Iterator[Finding]:
+    """What is wrong with a dead-letter queue: one finding for each kind of fault, with an example."""
+    kinds = {(fault.kind, bool(fault.fix)): fault for fault in reversed(faults)}
+    for (kind, fixable), first in kinds.items():
+        number = sum(1 for fault in faults if (fault.kind, bool(fault.fix)) == (kind, fixable))
+        lost = kind in {FaultKind.WRONG_TYPE, FaultKind.NO_TOPIC}
+        yield Finding(
+            area="dlq",
+            subject=f"{queue}: {kind.value}",
+            grade=Grade.BAD if lost else Grade.WARN,
+            evidence=f"{number}, as {first.subject}: {first.found}",
+            why=WHY[kind],
+            fix=f"ticketops doctor --fix ({first.fix})" if fixable else f"ticketops dlq doctor --queue {queue}",
+            mender=f"dlq {queue}" if fixable else "",
+        )
+
+
+def of_producer(properties: Mapping[str, object]) -> Iterator[Finding]:
+    """What `kafka.properties` say of the partitioner; the other guarantees are checked when they are loaded."""
+    value = str(properties.get("partitioner", "murmur2"))
+    if value not in MURMUR2:
+        yield Finding(
+            area="config",
+            subject="kafka.properties",
+            grade=Grade.WARN,
+            evidence=f"partitioner = {value}",
+            why="keys go elsewhere than the other services put them, so the order of a booking's records is lost",
+            fix="remove partitioner from it",
+        )
+
+
+MURMUR2: Final = frozenset({"murmur2", "murmur2_random"})
+"""Names of the partitioner that Java's producers have."""
 
 
 WHY: Final = {

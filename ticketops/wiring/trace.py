@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ticketops.services.trace.places import Ground, Places
     from ticketops.services.trace.tracer import Tracer
 
-_MURMUR2 = frozenset({"murmur2", "murmur2_random"})
-
 
 def open_tracer(config: "Config") -> "Tracer":
     """Asks everything that may know a booking."""
@@ -58,6 +56,7 @@ def _places(config: "Config") -> "Places":
 
 
 def _ground(config: "Config") -> "Ground":
+    from ticketops.domain.findings import MURMUR2  # noqa: PLC0415
     from ticketops.domain.records import ANY_TYPE  # noqa: PLC0415
     from ticketops.services.trace.places import Ground  # noqa: PLC0415
 
@@ -69,7 +68,7 @@ def _ground(config: "Config") -> "Ground":
         kinds={name: options.kind for name, options in config.dlq.queues.items()},
         payments_topic=config.worker.payments.topic,
         counts=_counting(config.lag.groups, config.lag.ignore_groups),
-        murmur2=str(partitioner) in _MURMUR2,
+        murmur2=str(partitioner) in MURMUR2,
         types=() if ANY_TYPE in topics else tuple(topics),
     )
 

@@ -121,7 +121,7 @@ EXPLANATIONS: Final = {
     Verdict.UNKN: Explanation(
         "the last look failed; what is shown is the last good value with its age",
         "the broker or the coordinator did not answer, the topic is gone, or a right is missing",
-        "`ticketops config check --connect` says what cannot be reached",
+        "`ticketops doctor` says what cannot be reached",
     ),
     Verdict.CATCH: Explanation(
         "behind, and catching up", "a burst, or an outage that has ended", "nothing to do; see the time to drain"

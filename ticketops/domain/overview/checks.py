@@ -87,5 +87,5 @@ class _Lines:
             grade=Grade.UNKNOWN,
             stale_seconds=None if age is None else age.total_seconds(),
             note=reading.error,
-            next="ticketops config check --connect",
+            next="ticketops doctor",
         )

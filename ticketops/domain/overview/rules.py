@@ -185,7 +185,7 @@ def emails(value: EmailFigures, bounds: Thresholds, _: Trends) -> Iterator[Check
         threshold_unit=Unit.SECONDS,
         age_seconds=value.oldest_seconds,
         note=_joined([never, _counted(value.failed, "failed within 24 h")]),
-        next="ticketops config check --connect" if word != "OK" else "",
+        next="ticketops doctor" if word != "OK" else "",
     )
 
 
