@@ -19,7 +19,7 @@ def test_a_dry_run_decides_prints_and_changes_nothing(works: Works) -> None:
     assert done.code == 0, done.err
     items = done.json["items"]
     found = {item["key"]: (item["decision"], item["reason"]) for item in items}
-    assert found == {booking: ("confirmed", ""), ended: ("ignored", ""), "bad": ("dead letter", "poison")}
+    assert found == {booking: ("confirmed", ""), ended: ("ignored", ""), "bad": ("dead letter", "invalid_data")}
     assert works.site.rows("select * from booking.bookings order by id") == before
     assert works.site.one("select count(*) from booking.outbox_events") == 0
     assert works.site.one("select count(*) from ticketops.inbox") == 0
@@ -27,6 +27,14 @@ def test_a_dry_run_decides_prints_and_changes_nothing(works: Works) -> None:
     again = works.site.run("worker", "payments", "--dry-run", "-o", "name", "--limit", "2", "--from", "beginning")
     assert len(again.out.splitlines()) == 2
     assert works.site.run("worker", "payments", "--dry-run", "--from", "end", "-o", "name").out == ""
+
+
+def test_a_dry_run_without_a_broker_says_so_once(works: Works) -> None:
+    site = works.site.with_(kafka={"bootstrap_servers": "127.0.0.1:1"})
+    done = site.run("worker", "payments", "--dry-run")
+    assert (done.code, done.out) == (7, "")
+    assert done.err.startswith("error: Kafka is unreachable")
+    assert "FAIL" not in done.err
 
 
 def test_a_dry_run_disturbs_no_running_worker(works: Works, make_worker: MakeWorker) -> None:

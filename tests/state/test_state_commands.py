@@ -247,7 +247,7 @@ def test_a_payment_event_is_refused(run: Cli, flow: BookingFlow) -> None:
     assert run("payments", "publish", "captured", "BK-none", "--payment", "p", "--yes", "--unchecked").code == 0
     assert run("payments", "publish", "captured", made.key, "--payment", "p").code == 6
     assert (
-        run("payments", "publish", "captured", made.key, "--payment", "p", "--failure-reason", "x", "--yes").code == 1
+        run("payments", "publish", "captured", made.key, "--payment", "p", "--failure-reason", "x", "--yes").code == 2
     )
     assert run("payments", "publish", "refunded", made.key, "--payment", "p" * 101, "--yes").code == 1
     assert (

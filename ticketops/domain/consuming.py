@@ -204,6 +204,11 @@ _SINGLE = {
 }
 
 
+def reason_at_once(kind: FailureKind) -> Reason | None:
+    """Why a record dies at its first failure of this kind; None where it is tried again."""
+    return _AT_ONCE.get(kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a worker stays with a record."""
@@ -214,8 +219,8 @@ class Patience:
 
     def judge(self, failure: Failure, attempt: int, waited: float, draw: float) -> Again | Dead:
         """What follows from failed attempt `attempt` (1, 2, …), `waited` seconds after the first; `draw` is 0 … 1."""
-        if failure.kind in _AT_ONCE:
-            return Dead(_AT_ONCE[failure.kind])
+        if reason := reason_at_once(failure.kind):
+            return Dead(reason)
         if failure.kind is FailureKind.CIRCUIT_OPEN:
             if waited >= self.circuit:
                 return Dead(Reason.CIRCUIT_OPEN)

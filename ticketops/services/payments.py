@@ -53,8 +53,10 @@ class PaymentDesk:
         """The event of a booking's payment; `booking` is an id, a reference or a payment id.
 
         Without a `payment_id` it is the booking's own. NotFoundError where there is no such booking, unless
-        `unchecked`; UsageError where it has no payment id.
+        `unchecked`; UsageError where it has no payment id, or a reason is given to what did not fail.
         """
+        if failure_reason is not None and kind is not PaymentEventType.FAILED:
+            raise UsageError(f"--failure-reason is not for {kind}", hint="only failed has one")
         found = self._store.find(booking)
         if not found and not unchecked:
             raise NotFoundError(f"there is no booking {booking}", hint="--unchecked writes the event all the same")

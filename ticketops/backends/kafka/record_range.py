@@ -1,17 +1,21 @@
 """Reads what is there now, without joining the group whose place it starts from."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ticketops.backends.kafka.consumer import consumer_settings, places_at, record_of
 from ticketops.backends.kafka.errors import BACKEND, from_driver, translated
+from ticketops.backends.kafka.settings import Setting
 from ticketops.domain.consuming import Partition, Record
 from ticketops.domain.start_at import StartAt, StartKind
 from ticketops.errors import BackendUnavailable, SchemaError
 from ticketops.options import KafkaOptions
 
+_QUIET: Final[Mapping[str, Setting]] = {"log_level": 0}
+"""What goes wrong is told once, by an error of ours."""
 _CHUNK = 500
 _AGAIN = 0.2
 """Seconds."""
@@ -38,7 +42,7 @@ class KafkaRecordRange:
         self._start = start or StartAt()
         self._timeout = timeout
         with translated():
-            self._consumer = Consumer(consumer_settings(options, client_id, group))
+            self._consumer = Consumer({**_QUIET, **consumer_settings(options, client_id, group)})
 
     def read(self) -> Iterator[Record]:
         """See ports.RecordRange."""

@@ -21,7 +21,7 @@ _COLUMNS = (
     Column("decision", keep=True),
     Column("reason"),
     Column("detail"),
-    Column("timestamp", wide=True),
+    Column("at", wide=True),
     Column("bytes", wide=True),
 )
 
@@ -44,6 +44,8 @@ def show(inv: Invocation, config: "Config", choice: "Choice", limit: int | None)
 
 
 def _decided(records: "Iterator[Record]", handler: "RecordHandler") -> Iterator[dict[str, Any]]:
+    from ticketops.domain.record_headers.values import moment  # noqa: PLC0415
+
     for record in records:
         decision, reason, detail = _told(record, handler)
         yield {
@@ -52,13 +54,13 @@ def _decided(records: "Iterator[Record]", handler: "RecordHandler") -> Iterator[
             "decision": decision,
             "reason": reason,
             "detail": detail,
-            "timestamp": record.timestamp,
+            "at": moment(record.timestamp or None),
             "bytes": record.size,
         }
 
 
 def _told(record: "Record", handler: "RecordHandler") -> tuple[str, str, str]:
-    from ticketops.domain.consuming import Handled  # noqa: PLC0415
+    from ticketops.domain.consuming import Handled, reason_at_once  # noqa: PLC0415
 
     try:
         outcome = handler.decide(record)
@@ -66,4 +68,5 @@ def _told(record: "Record", handler: "RecordHandler") -> tuple[str, str, str]:
         return "retry", type(error).__name__, str(error)
     if isinstance(outcome, Handled):
         return outcome.what, "", outcome.detail
-    return "dead letter", outcome.kind.value, outcome.message
+    reason = reason_at_once(outcome.kind)
+    return ("retry" if reason is None else "dead letter"), reason or outcome.kind.value, outcome.message

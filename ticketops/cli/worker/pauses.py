@@ -75,7 +75,8 @@ def resume(
     group = _group(inv, worker)
     scope, value = _scope(group, topic, show)
     with _opened(inv, group) as change:
-        inv.confirm([f"resume worker {worker} {value} in group {group.name}"], yes=yes, dry_run=dry_run)
+        what = f"worker {worker} {value}".strip()
+        inv.confirm([f"resume {what} in group {group.name}"], yes=yes, dry_run=dry_run)
         change.resume(scope, value, reason)
     inv.out.note("resumed; workers take note within a second")
 

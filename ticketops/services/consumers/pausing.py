@@ -24,5 +24,6 @@ class Pausing:
         require_writable(self._access, "worker resume")
         if not self._pauses.resume(scope, value, self._actor, reason):
             raise NotFoundError(
-                f"{scope} {value}".strip() + " is not paused", hint="`ticketops worker status` lists the pauses"
+                f"{scope} {value} is not paused" if value else "there is no pause of everything",
+                hint="`ticketops worker status` lists the pauses",
             )
