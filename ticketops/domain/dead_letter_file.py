@@ -21,6 +21,12 @@ VERSION: Final = 1
 _MARK: Final = "dead_letter"
 _BASE64: Final = "base64"
 _LONGEST_SHOWN: Final = 60
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+_DEFAULTS: Final = tuple(
+    (item.name, item.default if item.default_factory is MISSING else item.default_factory())
+    for item in fields(DeadLetter)
+)
+"""Each field with what is left out."""
 
 
 class UnreadableLine(InvalidEvent):
@@ -30,12 +36,11 @@ class UnreadableLine(InvalidEvent):
 def dump(letter: DeadLetter) -> bytes:
     """One line with its end; ASCII, so that no terminal obeys anything in it."""
     said: dict[str, object] = {_MARK: VERSION}
-    for item in fields(letter):
-        value = getattr(letter, item.name)
-        default = item.default_factory() if item.default_factory is not MISSING else item.default
+    for name, default in _DEFAULTS:
+        value = getattr(letter, name)
         if value != default:
-            said[item.name] = _plain(value)
-    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
+            said[name] = value if type(value) is str else _plain(value)
+    return f"{_ENCODER.encode(said)}\n".encode()
 
 
 def load(line: bytes) -> DeadLetter:

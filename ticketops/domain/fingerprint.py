@@ -46,6 +46,7 @@ _MASKS: Final = {
     "uuid": "<id>", "time": "<time>", "lambda": "$$Lambda", "hash": "@<hash>", "quoted": "<value>", "mail": "<address>",
     "ipv4": "<address>", "ipv6": "<address>", "hex": "<address>", "number": "<n>",
 }  # fmt: skip
+_DIGITS: Final = str.maketrans("023456789", "1" * 9)
 _COUNTED: Final = re.compile(r"([A-Za-z]+(?=\d+\Z)|)\d+([A-Za-z]{0,3})")
 """booking12, utf8, 30000ms: a number with a word."""
 
@@ -67,9 +68,8 @@ class _Cause:
 
 def group_of(letter: DeadLetter) -> Group:
     """The group of a dead letter: error class and first frame where there is a stack, else the masked message."""
-    return _group(
-        letter.error_class, letter.error_message[:_LONGEST_MESSAGE], letter.stack[-_LONGEST_STACK:], letter.reason
-    )
+    message = _alike(letter.error_message[:_LONGEST_MESSAGE])
+    return _group(letter.error_class, message, letter.stack[-_LONGEST_STACK:], letter.reason)
 
 
 def masked(message: str) -> str:
@@ -78,6 +78,11 @@ def masked(message: str) -> str:
     for prefix in _PREFIXES:
         text = text.removeprefix(prefix)
     return _VARYING.sub(_mask, text)
+
+
+def _alike(message: str) -> str:
+    """One message for all that differ in their digits alone: no mask looks at what a digit is, but for 0x."""
+    return message if "0x" in message else message.translate(_DIGITS)
 
 
 @lru_cache(maxsize=1024)

@@ -94,15 +94,19 @@ def key_text(key: bytes | None) -> str:
 
 def digest_of(record: Record) -> str:
     """Of key, value and headers, each with its length."""
-    made = hashlib.blake2b(digest_size=16)
-    for part in (
-        record.key,
-        record.value,
-        *(part for name, value in record.headers for part in (name.encode(), value)),
-    ):
-        made.update(b"-" if part is None else b"%d:" % len(part))
-        made.update(part or b"")
-    return made.hexdigest()
+    pieces = [_measured(record.key), _measured(record.value)]
+    for name, value in record.headers:
+        pieces += (_measured_name(name), _measured(value))
+    return hashlib.blake2b(b"".join(pieces), digest_size=16).hexdigest()
+
+
+def _measured(part: bytes | None) -> bytes:
+    return b"-" if part is None else b"%d:%b" % (len(part), part)
+
+
+@lru_cache(maxsize=256)
+def _measured_name(name: str) -> bytes:
+    return _measured(name.encode())
 
 
 def edited_digest(digest: str, payload: bytes) -> str:

@@ -1,9 +1,10 @@
 """The families of headers, one reader each: where the record was read, and why it died."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from ticketops.domain.deadletters import Headers
-from ticketops.domain.record_headers.hops import Error, Found, Named, Origin, Values, prefixed, sets, source_of
+from ticketops.domain.record_headers.hops import Error, Found, Named, Number, Origin, Values, prefixed, sets, source_of
 from ticketops.domain.record_headers.model import Family
 from ticketops.domain.record_headers.values import big_endian, binary, count, decimal, text
 
@@ -77,20 +78,22 @@ def parts_of(headers: Headers) -> Parts:
 
 def origins(parts: Parts, headers: Headers) -> Iterator[Origin]:
     """Every place that the headers name, family by family."""
-    for kind, family, first in _STRING_PLACES:
-        for found in sets(parts.get(kind, ()), first):
-            yield Origin(found.at, family, source_of(found.values, decimal))
-    for found in sets(parts.get("cloud origin", ()), "topic"):
-        yield Origin(found.at, Family.CLOUD_STREAM, source_of(found.values, binary))
-    yield from _spring_origins(parts, headers)
+    for kind, named in parts.items():
+        if place := _PLACES.get(kind):
+            family, first, number = place
+            for found in sets(named, first):
+                yield Origin(found.at, family, source_of(found.values, number))
+    if "spring origin" in parts or "retry origin" in parts:
+        yield from _spring_origins(parts, headers)
 
 
-_STRING_PLACES = (
-    ("connect", Family.CONNECT, "topic"),
-    ("streams", Family.STREAMS, "exception"),
-    ("share", Family.SHARE_GROUP, "topic"),
-    ("smallrye", Family.SMALLRYE, "reason"),
-)
+_PLACES: Mapping[str, tuple[Family, str, Number]] = {
+    "connect": (Family.CONNECT, "topic", decimal),
+    "streams": (Family.STREAMS, "exception", decimal),
+    "share": (Family.SHARE_GROUP, "topic", decimal),
+    "smallrye": (Family.SMALLRYE, "reason", decimal),
+    "cloud origin": (Family.CLOUD_STREAM, "topic", binary),
+}
 
 
 def _spring_origins(parts: Parts, headers: Headers) -> Iterator[Origin]:
@@ -106,19 +109,10 @@ def _spring_origins(parts: Parts, headers: Headers) -> Iterator[Origin]:
 
 def errors(parts: Parts) -> Iterator[Error]:
     """Every failure that the headers tell of, family by family."""
-    for found in sets(parts.get("connect", ()), "topic"):
-        yield _connect_error(found)
-    for found in sets(parts.get("streams", ()), "exception"):
-        yield _streams_error(found)
-    for found in sets(parts.get("share", ()), "topic"):
-        yield _share_error(found)
-    for found in sets(parts.get("smallrye", ()), "reason"):
-        yield _smallrye_error(found)
-    for found in sets(parts.get("cloud error", ()), "fqcn"):
-        yield _spring_error(found, Family.CLOUD_STREAM)
-    for kind, family, key_failed in _SPRING_SETS:
-        for found in sets(parts.get(kind, ()), "fqcn"):
-            yield _spring_error(found, family, key_failed=key_failed)
+    for kind, named in parts.items():
+        if reader := _ERRORS.get(kind):
+            first, read = reader
+            yield from map(read, sets(named, first))
 
 
 def _share_error(found: Found) -> Error:
@@ -169,6 +163,19 @@ def _spring_error(found: Found, family: Family, *, key_failed: bool = False) -> 
         wraps=True,
         key_failed=key_failed,
     )
+
+
+_ERRORS: Mapping[str, tuple[str, Callable[[Found], Error]]] = {
+    "connect": ("topic", _connect_error),
+    "streams": ("exception", _streams_error),
+    "share": ("topic", _share_error),
+    "smallrye": ("reason", _smallrye_error),
+    "cloud error": ("fqcn", partial(_spring_error, family=Family.CLOUD_STREAM)),
+    **{
+        kind: ("fqcn", partial(_spring_error, family=family, key_failed=key_failed))
+        for kind, family, key_failed in _SPRING_SETS
+    },
+}
 
 
 def spring_attempts(headers: Headers) -> int | None:

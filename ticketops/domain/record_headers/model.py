@@ -53,6 +53,8 @@ class Position:
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """The position that a text names; None where it names none."""
+        if not text:
+            return None
         parts = text.split("/")
         if len(parts) != 3 or not topic_name(parts[0]):  # noqa: PLR2004 - topic, partition, offset
             return None

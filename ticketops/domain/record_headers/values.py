@@ -58,6 +58,8 @@ def count(number: int | None) -> int | None:
 
 def written_time(value: str) -> datetime | None:
     """A time in RFC 3339 of the years 1971 to 9998; None where it is none, or has no zone."""
+    if not value:
+        return None
     try:
         time = datetime.fromisoformat(value)
     except ValueError:

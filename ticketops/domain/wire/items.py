@@ -128,13 +128,8 @@ def is_sound(found: re.Match[bytes]) -> bool:
 def text_of_match(found: re.Match[bytes], data: bytes, start: int) -> ItemText:
     """The item of a canonical match, whose bytes begin at `start` of what was matched."""
     begin, end = found.span("expiry")
-    return ItemText(
-        data,
-        text_of(found["item_id"]),
-        text_of(found["event_id"]),
-        text_of(found["user_id"]),
-        (begin - start, end - start),
-    )
+    item, show, user = found.group("item_id", "event_id", "user_id")
+    return ItemText(data, text_of(item), text_of(show), text_of(user), (begin - start, end - start))
 
 
 def item_of(data: bytes, nodes: list[Node]) -> BookingItem:

@@ -89,6 +89,7 @@ _CANONICAL: Final = re.compile(
     rb'"metadata":(?P<metadata>null|\{%(pairs)b\})\}'
     % {b"s": STRING, b"item": CANONICAL, b"t": scalars.PLAIN_TIME, b"pairs": _PAIRS}
 )
+_GROUPS: Final = ("id", "item", "reason", "message", "retries", "failed", "last", "metadata")
 _PAIR: Final = re.compile(rb"(%b):(%b)" % (STRING, STRING))
 
 
@@ -158,16 +159,16 @@ def with_item(data: bytes, item: bytes) -> bytes:
 
 
 def _read_match(found: re.Match[bytes]) -> LetterText:
-    data = found["item"]
+    id_, data, reason, message, retries, failed, last, metadata = found.group(*_GROUPS)
     item = text_of_match(found, data, found.start("item"))
     return LetterText(
-        id=text_of(found["id"]),
-        reason=text_of(found["reason"]),
-        error_message=text_of(found["message"]),
-        retry_count=int(found["retries"]),
-        failed_at=_moment(found["failed"]),
-        last_attempt_at=_moment(found["last"]),
-        metadata={text_of(pair[1]): text_of(pair[2]) for pair in _PAIR.finditer(found["metadata"])},
+        id=text_of(id_),
+        reason=text_of(reason),
+        error_message=text_of(message),
+        retry_count=int(retries),
+        failed_at=(died := _moment(failed)),
+        last_attempt_at=died if last == failed else _moment(last),
+        metadata={text_of(name): text_of(value) for name, value in _PAIR.findall(metadata)},
         item_data=data,
         item=None if item.unfit else item,
         problem=item.unfit,
