@@ -66,6 +66,7 @@ def values(text: str) -> dict[str, float]:
 def test_a_scrape_reads_the_snapshot(exporter: "subprocess.Popen[str]") -> None:
     server = address(exporter)
     eventually(lambda: get(server, "/readyz")[0] == 200, 60)
+    eventually(lambda: "\nticketops_outbox_pending " in get(server, "/metrics")[1], 60)
     found = values(get(server, "/metrics")[1])
     assert found["ticketops_backend_up['postgres']"] == 1
     assert found["ticketops_outbox_pending[]"] == 0

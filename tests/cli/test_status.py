@@ -122,7 +122,7 @@ def test_on_a_terminal_what_is_fine_is_one_line(status: Cli) -> None:
 def test_watch_goes_on_until_the_reader_leaves(status: Cli) -> None:
     process = status.start("status", "-o", "name", "--watch", "0.2")
     assert process.stdout is not None
-    seen = [process.stdout.readline() for _ in range(20)]
+    seen = [process.stdout.readline() for _ in range(40)]
     assert seen.count("relay relays\n") >= 2
     process.kill()
     process.communicate(timeout=30)

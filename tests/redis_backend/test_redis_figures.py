@@ -45,6 +45,17 @@ def test_depth_and_age_of_the_shows_queues(options: RedisOptions, figures: Redis
     assert found.oldest_seconds == pytest.approx(100, abs=20)
 
 
+def test_shows_one_by_one_the_deepest_first(options: RedisOptions, figures: RedisFigures) -> None:
+    with Redis.from_url(options.url) as client:
+        client.lpush(options.queue.lists + "E1", item(100))
+        client.lpush(options.queue.lists.encode() + b"\xff", b"not json", b"x")
+        client.sadd(options.queue.active, "E1", b"\xff", "stale")
+    hostile, plain = figures.waiting()
+    assert (hostile.topic, hostile.depth, hostile.oldest_seconds) == ("\ufffd", 2, None)
+    assert (plain.topic, plain.depth) == ("E1", 1)
+    assert plain.oldest_seconds == pytest.approx(100, abs=20)
+
+
 def test_nothing_there(figures: RedisFigures) -> None:
     found = figures.queues()
     assert (found.depth, found.queues, found.oldest_seconds) == (0, 0, None)

@@ -7,12 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ticketops.wiring.deadletters import open_queue
-from ticketops.wiring.lag import open_lag_watch, open_ring
+from ticketops.wiring.lag import open_lag_watch, open_redis_figures, open_ring
 
 if TYPE_CHECKING:
     from ticketops.backends.kafka.figures import KafkaFigures
     from ticketops.backends.postgres.figures import PostgresFigures
-    from ticketops.backends.redis.figures import RedisFigures
     from ticketops.config import Config
     from ticketops.domain.overview.snapshot import StateFigures
     from ticketops.ports.deadletters import DeadLetterQueue
@@ -92,16 +91,9 @@ def _kafka(config: "Config") -> "Iterator[Part]":
 def _redis(config: "Config") -> "Iterator[Part]":
     from ticketops.services.overview.parts import Question, timed  # noqa: PLC0415
 
-    figures = partial(_redis_figures, config)
+    figures = partial(open_redis_figures, config)
     yield Question(("backends", "redis"), figures, timed(lambda asked, _: asked.backend()))
     yield Question(("queues",), figures, lambda asked, _: asked.queues())
-
-
-def _redis_figures(config: "Config", timeout: float) -> "RedisFigures":
-    from ticketops.backends.redis.figures import RedisFigures  # noqa: PLC0415 - loads the driver
-
-    bounded = replace(config.redis, connect_timeout=timeout, answer_timeout=timeout)
-    return RedisFigures(bounded, email_list=config.worker.emails.list)
 
 
 def _dead_letters(config: "Config") -> "Iterator[Part]":
@@ -141,7 +133,7 @@ def _emails(config: "Config") -> "Iterator[Part]":
         from ticketops.backends.postgres.email_figures import PostgresEmailFigures  # noqa: PLC0415 - loads the driver
 
         return EmailProbe(
-            PostgresEmailFigures(config.postgres, config.worker.emails, timeout), _redis_figures(config, timeout)
+            PostgresEmailFigures(config.postgres, config.worker.emails, timeout), open_redis_figures(config, timeout)
         )
 
     yield Question(("emails",), probe, lambda asked, _: asked.figures())

@@ -107,10 +107,10 @@ def _clues(config: "Config", machine: Machine, timeout: float) -> "Mapping[str, 
 
 def _consumer(config: "Config", machine: Machine, timeout: float) -> "Clues":
     from ticketops.services.transitions.clues import ConsumerClues  # noqa: PLC0415
-    from ticketops.wiring.lag import open_lag_watch  # noqa: PLC0415
+    from ticketops.wiring.lag import open_group_watch  # noqa: PLC0415
 
     group = config.worker.payments.group
-    watch = open_lag_watch(config, recall=False)
+    watch = open_group_watch(config)
     return ConsumerClues(
         machine,
         lambda: watch.observe(timeout, only=group),

@@ -61,7 +61,8 @@ class KafkaLag:
         """See ports.lag.LagSource."""
         listed = self._call(self._client().list_consumer_groups(request_timeout=timeout), timeout)
         if not listed.valid and listed.errors:
-            raise from_driver(listed.errors[0].args[0])
+            first = listed.errors[0]
+            raise from_driver(first.args[0] if isinstance(first, KafkaException) else first)
         named = (GroupName(group=g.group_id, kind=_kind(g.type), state=_state(g.state)) for g in listed.valid)
         return tuple(sorted(named, key=lambda name: name.group))
 

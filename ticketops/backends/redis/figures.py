@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Session
+from ticketops.domain.lag.backlogs import Waiting
 from ticketops.domain.overview.emails import EmailEntries
 from ticketops.domain.overview.snapshot import BackendFigures, RedisQueueFigures
 from ticketops.domain.wire.items import decode_item
@@ -15,6 +16,8 @@ from ticketops.options import RedisOptions
 _PAGE: Final = 500
 """Members of the active set, and commands, in one round trip."""
 _DEEPEST: Final = 5
+_MOST_SHOWS: Final = 1000
+"""Shows that are told one by one."""
 
 
 class RedisFigures:
@@ -38,26 +41,38 @@ class RedisFigures:
 
     def queues(self) -> RedisQueueFigures:
         """Depth and age of the shows' queues: of the active set, which the worker keeps approximately."""
-        now, depths, oldest = self._session.clock(), dict[str, int](), list[datetime]()
+        shows = self._shows()
+        with self._session.use() as client:
+            emails = client.llen(self._email_list)
+        return RedisQueueFigures(
+            depth=sum(show.depth for show in shows),
+            queues=len(shows),
+            oldest_seconds=max(
+                (show.oldest_seconds for show in shows if show.oldest_seconds is not None), default=None
+            ),
+            deepest=tuple((show.topic, show.depth) for show in shows[:_DEEPEST]),
+            emails=emails,
+        )
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """The shows with items; of very many, the deepest."""
+        return tuple(self._shows()[:_MOST_SHOWS])
+
+    def _shows(self) -> list[Waiting]:
+        """The shows with items, the deepest first."""
+        now, found = self._session.clock(), list[Waiting]()
         with self._session.use() as client:
             for shows in _pages(client.sscan_iter(self._keys.active, count=_PAGE)):
                 pipe = client.pipeline(transaction=False)
                 for show in shows:
-                    pipe.llen(self._keys.list(show))
-                    pipe.lindex(self._keys.list(show), -1)
+                    key = self._keys.list(show).encode(errors="surrogateescape")
+                    pipe.llen(key)
+                    pipe.lindex(key, -1)
                 answers = pipe.execute(raise_on_error=False)
                 for show, depth, tail in zip(shows, answers[::2], answers[1::2], strict=True):
-                    depths[show] = depth if isinstance(depth, int) else 0
-                    oldest += _enqueued(tail)
-            emails = client.llen(self._email_list)
-        deepest = sorted(((show, depth) for show, depth in depths.items() if depth), key=lambda pair: -pair[1])
-        return RedisQueueFigures(
-            depth=sum(depths.values()),
-            queues=len(deepest),
-            oldest_seconds=max((now - min(oldest)).total_seconds(), 0.0) if oldest else None,
-            deepest=tuple(deepest[:_DEEPEST]),
-            emails=emails,
-        )
+                    if isinstance(depth, int) and depth:
+                        found.append(Waiting(_shown(show), depth, _age(tail, now)))
+        return sorted(found, key=lambda show: (-show.depth, show.topic))
 
     def email_entries(self, limit: int) -> EmailEntries:
         """The list of email jobs: its depth, and its entries where there are at most `limit`."""
@@ -71,15 +86,20 @@ class RedisFigures:
         self._session.close()
 
 
-def _enqueued(tail: object) -> Iterator[datetime]:
-    """When the item that is taken next was put there; nothing where no decoder accepts it."""
-    if isinstance(tail, bytes):
-        try:
-            moment = decode_item(tail).enqueued_at.moment()
-        except WireError:
-            return
-        if moment is not None:
-            yield moment
+def _age(tail: object, now: datetime) -> float | None:
+    """Seconds since the item that is taken next was put there; None where no decoder accepts it."""
+    if not isinstance(tail, bytes):
+        return None
+    try:
+        moment = decode_item(tail).enqueued_at.moment()
+    except WireError:
+        return None
+    return None if moment is None else max((now - moment).total_seconds(), 0.0)
+
+
+def _shown(show: str) -> str:
+    """A show's name for people and for Prometheus: bytes that are no UTF-8 become marks."""
+    return show.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _pages(shows: Iterator[bytes]) -> Iterator[list[str]]:

@@ -37,6 +37,10 @@ class Sample:
     """False: no member holds the partition."""
     drained: bool = False
     """True where a read from the committed offset found no record: what is left are markers, or was compacted."""
+    fresh: bool = False
+    """True where what waits came a moment ago, so that its consumer keeps up; told of queues only."""
+    oldest_at: datetime | None = None
+    """When the oldest that waits came, where the source tells it."""
     error: str = ""
     """Why the look failed; the other values then mean nothing."""
 

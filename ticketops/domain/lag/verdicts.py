@@ -190,18 +190,22 @@ def _flow(now: Sample, worked: Sequence[Sample], bounds: Bounds) -> Judgment:
     """Verdicts that follow from how offsets move."""
     lag = now.lag or 0
     comparable = since_break(worked)
-    if lag <= bounds.lag:
+    if _keeps_up(now, bounds):
         return Judgment(verdict=Verdict.OK, lag=lag)
     if transaction := _transaction(now, lag):
         return transaction
     if rewound(worked):
         return Judgment(verdict=Verdict.REWIND, lag=lag)
-    if any((sample.lag or 0) <= bounds.lag for sample in comparable):
+    if any(_keeps_up(sample, bounds) for sample in comparable):
         return Judgment(verdict=Verdict.OK, lag=lag, note="caught up within the window")
     held = [sample for sample in comparable if sample.settled] or comparable
     if len(held) < bounds.min_samples or held[-1].at - held[0].at < bounds.min_span:
         return _at_first_sight(held[-1], lag)
     return Judgment(verdict=_trend(held), lag=lag, note=_note(now))
+
+
+def _keeps_up(sample: Sample, bounds: Bounds) -> bool:
+    return sample.fresh or (sample.lag or 0) <= bounds.lag
 
 
 def _transaction(now: Sample, lag: int) -> Judgment | None:

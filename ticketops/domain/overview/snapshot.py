@@ -136,7 +136,7 @@ class GroupLag:
 
     group: str
     kind: str
-    """`classic`, `consumer` (KIP-848), `share`, `relay` or `queue`."""
+    """`classic`, `consumer` (KIP-848), `other` (share, Streams), `relay` or `queue`; `gone`: it was there."""
     state: str
     members: int
     partitions: tuple[PartitionLag, ...]

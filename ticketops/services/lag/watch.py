@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Final
 
 from ticketops.domain.lag.ages import age, drain, rate
+from ticketops.domain.lag.backlogs import LOOKED, backlog_samples
 from ticketops.domain.lag.looks import Consumer, GroupSeen, Look, Partition, samples
 from ticketops.domain.lag.samples import GroupState, Sample, last_good
 from ticketops.domain.lag.verdicts import Bounds, Judgment, Verdict, judge, worst
@@ -17,6 +18,7 @@ from ticketops.errors import TicketOpsError
 from ticketops.options.lag import LagOptions
 from ticketops.ports.lag import LagSource
 from ticketops.ports.ring import Ring
+from ticketops.services.lag.beside import Beside
 from ticketops.services.lag.windows import Windows, pack, unpack
 
 _PEEKS: Final = 200
@@ -26,17 +28,22 @@ _PEEK_PART: Final = 0.3
 _SPARKS: Final = 20
 """Lags of the window that are told."""
 _KIND: Final = "lag"
+_OTHER: Final = Judgment(verdict=Verdict.OK, lag=0, note="a share or Streams group: commits no offsets to look at")
 _NOTHING: Final = Judgment(verdict=Verdict.OK, lag=0, note="consumes nothing")
 
 
 class LagWatch:
     """A memory of looks; one instance serves one thread."""
 
-    def __init__(self, source: LagSource, options: LagOptions, ring: Ring | None = None) -> None:
-        """`ring`: where looks of earlier runs are found, and this one's are left."""
+    def __init__(
+        self, source: LagSource, options: LagOptions, ring: Ring | None = None, beside: Sequence[Beside] = ()
+    ) -> None:
+        """`ring`: where looks of earlier runs are found, and this one's are left; `beside`: consumers of queues."""
         self._source = source
         self._options = options
         self._ring = ring
+        self._beside = beside
+        self._rates: dict[str, float | None] = {}
         self._keep = timedelta(seconds=options.window)
         self._windows = Windows(self._keep)
         self._recalled = ring is None
@@ -50,21 +57,28 @@ class LagWatch:
         BackendUnavailable where nobody answers within `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
+        asked = [beside for beside in self._beside if self._counts(beside.group, only)]
+        for beside in asked:
+            beside.ask(timeout)
         names = [name for name in self._source.groups(timeout) if self._counts(name.group, only)]
         look = self._source.look(names, max(deadline - time.monotonic(), 0.1))
         self._recall(look.at)
         taken = {consumer: sample for consumer, sample in samples(look) if self._topic_counts(consumer)}
         taken |= self._vanished(taken, look, only)
         enriched = self._enriched(taken, max(deadline - time.monotonic(), 0.1))
+        queues = [self._queue(beside, look.at, enriched) for beside in asked]
         self._windows.add(enriched.items())
         self._windows.forget(look.at)
         self._remember(look.at, enriched)
+        look = replace(look, groups=(*look.groups, *queues))
         groups = [self._group(seen, look.at, enriched) for seen in _with_gone(look, enriched)]
         return tuple(sorted(groups, key=lambda group: (-group.judgment.verdict.badness, -group.lag, group.group)))
 
     def close(self) -> None:
         """Give up connections; idempotent."""
         self._source.close()
+        for beside in self._beside:
+            beside.close()
         if self._ring is not None:
             self._ring.close()
 
@@ -81,12 +95,26 @@ class LagWatch:
     def _bound(self, topic: str) -> int:
         return self._options.bound_by_topic.get(topic, self._options.bound)
 
+    def _queue(self, beside: Beside, at: datetime, taken: dict[Consumer, Sample]) -> GroupSeen:
+        """One consumer of queues; its samples are added to `taken`."""
+        said = beside.answer()
+        windows = {c: self._windows.of(c) for c in self._windows.consumers if c.group == beside.group}
+        if isinstance(said, str):
+            behind = [consumer for consumer, window in windows.items() if (last := last_good(window)) and last.lag]
+            taken |= {consumer: Sample(at=at, error=said) for consumer in behind}
+            return GroupSeen(group=beside.group, kind=beside.kind, state=GroupState.UNKNOWN, error=said)
+        self._rates[beside.group] = said.rate
+        for consumer, samples_ in backlog_samples(beside.group, said, windows, at).items():
+            *earlier, taken[consumer] = samples_
+            self._windows.add((consumer, sample) for sample in earlier)
+        return GroupSeen(group=beside.group, kind=beside.kind, state=said.state, members=said.members)
+
     def _vanished(self, taken: Mapping[Consumer, Sample], look: Look, only: str | None) -> dict[Consumer, Sample]:
         """Consumers of the window that this look does not have: their offsets expired, or the group is gone."""
         listed = {seen.group: seen for seen in look.groups}
-        found = {}
+        found, queues = {}, {beside.group for beside in self._beside}
         for consumer in self._windows.consumers:
-            if consumer in taken or not self._counts(consumer.group, only):
+            if consumer in taken or consumer.group in queues or not self._counts(consumer.group, only):
                 continue
             last, seen = last_good(self._windows.of(consumer)), listed.get(consumer.group)
             if last is None or seen is None or seen.error:
@@ -148,7 +176,7 @@ class LagWatch:
             self.trouble = str(error)
 
     def _group(self, seen: GroupSeen, now: datetime, taken: Mapping[Consumer, Sample]) -> GroupLag:
-        consumers = sorted(consumer for consumer in taken if consumer.group == seen.group)
+        consumers = sorted(c for c in taken if c.group == seen.group and c.partition != LOOKED)
         parts = tuple(self._partition(consumer, seen, now) for consumer in consumers)
         error = Judgment(verdict=Verdict.UNKN, lag=None, note=seen.error) if seen.error else _NOTHING
         return GroupLag(
@@ -157,7 +185,7 @@ class LagWatch:
             state=seen.state,
             members=seen.members,
             partitions=parts,
-            judgment=worst(part.judgment for part in parts) or error,
+            judgment=worst(part.judgment for part in parts) or (_OTHER if seen.kind == "other" else error),
         )
 
     def _partition(self, consumer: Consumer, seen: GroupSeen, now: datetime) -> PartitionLag:
@@ -171,9 +199,9 @@ class LagWatch:
             committed=good.committed,
             start=good.start,
             end=good.end,
-            age=age(window, now, self._times.get((consumer.partition, good.committed or 0))),
+            age=age(window, now, good.oldest_at or self._times.get((consumer.partition, good.committed or 0))),
             drain_seconds=None if left is None else left.total_seconds(),
-            rate=rate(window),
+            rate=self._rates[consumer.group] if consumer.group in self._rates else rate(window),
             member=seen.holders.get(consumer.partition, ""),
             sparkline=_sparks(window),
         )
