@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from threading import Event
 from time import monotonic
-from typing import TypeVar
+from typing import Final, TypeVar
 
 Answer = TypeVar("Answer")
 
 
-def eventually(condition: Callable[[], Answer], timeout: float = 10.0, *, every: float = 0.02) -> Answer:
-    """Call `condition` until it answers something true and return that; fail after `timeout` seconds."""
+_LEAST: Final = 60.0
+"""Seconds that every condition gets: a busy machine is slow, and one that comes true costs nothing more."""
+
+
+def eventually(condition: Callable[[], Answer], timeout: float = _LEAST, *, every: float = 0.02) -> Answer:
+    """Call `condition` until it answers something true and return that; fail after a minute, or `timeout` seconds."""
+    timeout = max(timeout, _LEAST)
     deadline = monotonic() + timeout
     pause = Event()
     while not (answer := condition()):

@@ -24,7 +24,7 @@ class Noun:
 
 NOUNS: Final = (
     Noun("status", "ticketops.cli.status", "What is wrong, worst first, and what to run next."),
-    Noun("trace", "ticketops.cli.trace", "One booking's story across all backends, and what is missing in it."),
+    Noun("trace", "ticketops.cli.trace", "One booking's story across all backends, and its gaps."),
     Noun("doctor", "ticketops.cli.doctor", "What goes wrong in production, why it matters, and its fix."),
     Noun("relay", "ticketops.cli.relay", "Publish outbox events to Kafka: run, status, pause, resume."),
     Noun("alerts", "ticketops.cli.alerts", "Rules over what `status` knows: check, list, run, test, silence."),
