@@ -41,7 +41,7 @@ NOUNS: Final = (
     ),
     Noun("payments", "ticketops.cli.payments", "Write payment events through the outbox."),
     Noun("db", "ticketops.cli.db", "Bring the database's schema up to date, and say what is missing."),
-    Noun("worker", "ticketops.cli.worker", "Handle events: payments, emails, bookings; pause, resume, status."),
+    Noun("worker", "ticketops.cli.worker", "Handle events and queues: payments, emails, bookings."),
     Noun("config", "ticketops.cli.config", "Show where every setting comes from, check it, write a file."),
     Noun("dev", "ticketops.cli.dev", "PostgreSQL, Valkey and Kafka on this machine, for developers."),
     Noun("demo", "ticketops.cli.demo", "See the relay work on real engines, in a minute."),
