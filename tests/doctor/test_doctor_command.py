@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from redis import Redis
 
 from support.engines import MakeProxy
 from support.stories import World
@@ -113,9 +114,7 @@ def test_rights_that_are_missing_are_findings(world: World) -> None:
 def test_a_redis_that_evicts_forgets_and_answers_nonsense(world: World) -> None:
     with ValkeyServer() as server:
         world.configure(redis=server.url)
-        import redis  # noqa: PLC0415
-
-        client: Any = redis.Redis.from_url(server.url)
+        client: Any = Redis.from_url(server.url)
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.set(f"{world.prefix}email-jobs", "x")
         client.set(f"{world.prefix}booking:dlq:items", "x")
