@@ -13,8 +13,24 @@ def test_one_item_is_put_back_by_its_id_alone(incident: Incident) -> None:
     assert incident.dead == [second]
     assert incident.waiting == [first.split(":")[1]]
     again = incident("dlq", "requeue", first, "--yes")
-    assert again.code == 5
-    assert f"there is no dead letter {first}" in again.err
+    assert again.code == 0
+    assert f"{first} was requeued by " in again.err
+    assert done.json["operation"] in again.err
+    other = incident("dlq", "discard", first, "--yes")
+    assert (other.code, "was requeued by " in other.err) == (5, True)
+    shown = incident("dlq", "show", first)
+    assert (shown.code, "was requeued by " in shown.err) == (5, True)
+
+
+def test_an_id_is_not_said_to_be_nowhere_where_a_queue_was_not_asked(incident: Incident) -> None:
+    (id_,) = incident.die(1)
+    down = ("--set", "redis.url=redis://127.0.0.1:9/0")
+    for words in (("list", id_), ("requeue", id_, "--yes")):
+        done = incident("dlq", *words, *down)
+        assert done.code == 7
+        assert f"{id_} was not found, but bookings did not answer" in done.err
+    assert "there is no dead letter" not in done.err
+    assert incident("dlq", "requeue", "dlq:x:1", "--yes").code == 5
 
 
 def test_a_plan_is_shown_before_anything_happens(incident: Incident) -> None:
@@ -23,6 +39,9 @@ def test_a_plan_is_shown_before_anything_happens(incident: Incident) -> None:
     plan = incident("dlq", "requeue", "--all", "--dry-run")
     assert plan.code == 0
     assert "requeue 5 items in bookings 5" in plan.out
+    one = incident("dlq", "requeue", "--all", "--limit", "1", "--dry-run").out
+    assert one.startswith("requeue 1 item in bookings 1\n")
+    assert "\nonce: no answer\n" in one
     assert "reasons: timeout 3, invalid_data 2" in plan.out
     assert "E1 3" in plan.out
     assert len(incident.dead) == 5
@@ -112,3 +131,31 @@ def test_a_terminal_is_asked(incident: Incident) -> None:
     typed = incident.cli.terminal("dlq", "discard", "--all", typed="bookings\n")
     assert (typed.code, incident.dead) == (0, []), typed.out
     assert other in incident("ops", "show", incident("ops", "list", "-o", "name").out.split()[0], "--items").out
+
+
+def test_a_release_is_about_held_items_alone(incident: Incident) -> None:
+    first, second = incident.die(2)
+    assert "no held dead letter is selected" in incident("dlq", "release", "--all", "--yes").err
+    assert incident("dlq", "hold", second, "--yes").code == 0
+    plan = incident("dlq", "release", "--all", "--dry-run")
+    assert plan.out.startswith("release 1 item in bookings 1\n")
+    done = incident("dlq", "release", first, second, "--yes", "-o", "json")
+    assert (done.code, done.json["total"], done.json["done"]) == (0, 1, 1)
+
+
+def test_a_resume_can_have_another_speed(incident: Incident) -> None:
+    incident.die(3)
+    stopped = incident("dlq", "requeue", "--all", "--yes", "--max-backlog", "1", "-o", "json").json
+    assert (stopped["state"], stopped["done"]) == ("stopped", 1)
+    incident.worker.take("E1")
+    assert incident("ops", "resume", stopped["operation"], "--rate", "fast").code == 2
+    done = incident("ops", "resume", stopped["operation"], "--rate", "1000/s", "-o", "json")
+    assert (done.json["state"], done.json["done"]) == ("stopped", 2), done.err
+
+
+def test_doctor_asks_for_the_right_to_write_before_it_shows_what_it_would_do(incident: Incident) -> None:
+    incident.worker.redis.hset(incident.worker.key("booking:dlq:stats"), "timeout", 9)
+    read_only = ("--set", "read_only=true")
+    refused = incident("dlq", "doctor", "--fix", "--yes", *read_only)
+    assert (refused.code, "set right" in refused.err) == (4, False)
+    assert incident("dlq", "doctor", "--fix", "--dry-run", *read_only).code == 0

@@ -46,22 +46,15 @@ class RowTaker(threading.Thread):
 
 
 @pytest.fixture
-def upgraded(cli: Cli, database: PostgresOptions) -> PostgresOptions:
-    done = cli("db", "upgrade", "--yes", env={"TICKETOPS_POSTGRES_URL": database.url})
-    assert done.code == 0, done.err
-    return database
-
-
-@pytest.fixture
-def tables(cli: Cli, tmp_path: Path, upgraded: PostgresOptions) -> Cli:
+def tables(cli: Cli, tmp_path: Path, database: PostgresOptions) -> Cli:
     (tmp_path / "ticketops.toml").write_text(
         '[dlq.queues.outbox]\nkind = "outbox"\n[dlq.queues.compensations]\nkind = "compensations"\n'
     )
-    return replace(cli, variables={"TICKETOPS_POSTGRES_URL": upgraded.url})
+    return replace(cli, variables={"TICKETOPS_POSTGRES_URL": database.url})
 
 
 def operation_of(cli: Cli) -> Any:
-    (operation,) = cli("ops", "list", "-o", "json").json["items"]
+    (operation,) = cli.here("ops", "list", "-o", "json").json["items"]
     return operation
 
 
@@ -83,11 +76,11 @@ def killed_until_done(cli: Cli, words: tuple[str, ...], count: Any, kills: int) 
 
 
 @pytest.mark.parametrize("kind", ["outbox", "compensations"])
-def test_rows_are_pending_once_whenever_it_is_killed(tables: Cli, upgraded: PostgresOptions, kind: str) -> None:
-    deaths = OutboxDeaths(upgraded) if kind == "outbox" else CompensationDeaths(upgraded)
+def test_rows_are_pending_once_whenever_it_is_killed(tables: Cli, database: PostgresOptions, kind: str) -> None:
+    deaths = OutboxDeaths(database) if kind == "outbox" else CompensationDeaths(database)
     ids = [deaths.die(f"B-{number}") for number in range(400)]
     deaths.close()
-    taker = RowTaker(upgraded.url, kind)
+    taker = RowTaker(database.url, kind)
     taker.start()
     words = ("dlq", "requeue", "--queue", kind, "--all", "--yes", "--rate", "250/s")
     try:
@@ -101,12 +94,12 @@ def test_rows_are_pending_once_whenever_it_is_killed(tables: Cli, upgraded: Post
 
 
 def test_of_a_topic_nothing_is_lost_whenever_it_is_killed(
-    cli: Cli, tmp_path: Path, upgraded: PostgresOptions, kafka: KafkaOptions, make_topic: MakeTopic
+    cli: Cli, tmp_path: Path, database: PostgresOptions, kafka: KafkaOptions, make_topic: MakeTopic
 ) -> None:
     box = TopicBox(kafka, make_topic)
     (tmp_path / "ticketops.toml").write_text(f'[dlq.queues.payments]\nkind = "kafka"\ntopic = "{box.topic}"\n')
     variables = {
-        "TICKETOPS_POSTGRES_URL": upgraded.url,
+        "TICKETOPS_POSTGRES_URL": database.url,
         "TICKETOPS_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
     }
     cli = replace(cli, variables=variables)
@@ -157,10 +150,10 @@ def test_redis_goes_away_in_the_middle_and_the_rest_is_resumed(through: tuple[In
 
 
 def test_the_store_goes_away_in_the_middle_and_the_rest_is_resumed(
-    incident: Incident, upgraded: PostgresOptions, tcp_proxy: MakeProxy
+    incident: Incident, database: PostgresOptions, tcp_proxy: MakeProxy
 ) -> None:
-    proxy = tcp_proxy(urlsplit(upgraded.url).port or 0)
-    incident = incident.with_postgres(replace(upgraded, url=proxy.url(upgraded.url)))
+    proxy = tcp_proxy(urlsplit(database.url).port or 0)
+    incident = incident.with_postgres(replace(database, url=proxy.url(database.url)))
     ids = incident.die(500)
     process = incident.cli.start("dlq", "requeue", "--all", "--yes", "--rate", "200/s")
     eventually(lambda: len(incident.waiting) > 20 or process.poll() is not None, 60)

@@ -15,7 +15,7 @@ from ticketops.options import RedisOptions
 
 
 def exported(bookings: Bookings, *words: object) -> list[DeadLetter]:
-    done = bookings.here("export", *words)
+    done = bookings("export", *words)
     assert done.code == 0, done.err
     return list(read(io.BytesIO(done.out.encode())))
 
@@ -43,7 +43,7 @@ def test_a_selection_is_exported(bookings: Bookings) -> None:
     assert [letter.id for letter in exported(bookings, "--reason", "unknown")] == [chosen]
     assert len(exported(bookings, "--limit", "1")) == 1
     assert [letter.id for letter in exported(bookings, chosen)] == [chosen]
-    done = bookings.here("export", "dlq:none:1")
+    done = bookings("export", "dlq:none:1")
     assert (done.code, done.out) == (ExitCode.NOT_FOUND, "")
 
 
@@ -72,14 +72,14 @@ def test_a_queue_that_is_down_leaves_no_file_that_looks_complete(bookings: Booki
 
 
 def test_the_format_is_ndjson_alone(bookings: Bookings) -> None:
-    assert bookings.here("export", "-o", "yaml").code == ExitCode.USAGE
-    assert bookings.here("export", "-o", "jsonl").code == 0
+    assert bookings("export", "-o", "yaml").code == ExitCode.USAGE
+    assert bookings("export", "-o", "jsonl").code == 0
 
 
 def test_lines_stand_for_themselves(bookings: Bookings) -> None:
     for number in range(3):
         bookings.box.die(f"E{number}", age=number)
-    lines = bookings.here("export").out.splitlines()
+    lines = bookings("export").out.splitlines()
     assert all(json.loads(line)["dead_letter"] == 1 for line in lines)
     assert len(list(read(line.encode() for line in reversed(lines)))) == 3
 

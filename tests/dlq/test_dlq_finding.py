@@ -38,7 +38,7 @@ def test_every_format_writes_the_same_items(bookings: Bookings) -> None:
     assert {line.split("\t")[0] for line in bookings("list").out.splitlines()} == ids
     assert len(bookings("list", "-o", "csv").out.splitlines()) == 4
     for form in ("wide", "yaml"):
-        assert all(letter_id in bookings.here("list", "-o", form).out for letter_id in ids)
+        assert all(letter_id in bookings("list", "-o", form).out for letter_id in ids)
 
 
 def test_what_narrows_a_list(bookings: Bookings) -> None:
@@ -108,7 +108,7 @@ def test_an_id_that_is_nowhere_is_told(bookings: Bookings) -> None:
     ],
 )
 def test_a_selector_that_makes_no_sense_is_refused(bookings: Bookings, words: tuple[str, ...], said: str) -> None:
-    done = bookings.here("list", *words)
+    done = bookings("list", *words)
     assert done.code == ExitCode.USAGE
     assert said in done.err
     assert "Traceback" not in done.err
@@ -138,14 +138,14 @@ def test_bodies_that_expired_or_cannot_be_read_are_items_too(bookings: Bookings)
     assert all(rows[letter_id]["problem"] for letter_id in (gone, broken))
     assert bookings.ids("--where", "body != 'present'") == [gone, broken]
     for words in (("show", gone), ("show", broken), ("stats",)):
-        assert bookings.here(*words).code == 0
+        assert bookings(*words).code == 0
 
 
 def test_hostile_text_is_harmless_in_every_format(bookings: Bookings) -> None:
     letter_id = bookings.box.die("E1", message=HOSTILE, reason="\x1b]0;t\x07")
     for form in ("table", "wide", "json", "jsonl", "yaml"):
         for words in (("list",), ("show", letter_id), ("stats",)):
-            done = bookings.here(*words, "-o", form)
+            done = bookings(*words, "-o", form)
             assert done.code == 0, done.err
             assert not {"\x1b", "\x07", "\r", "\u202e"} & set(done.out), (form, words)
     for words in (("show", letter_id), ("list", "-o", "wide"), ("list", "-o", "csv")):

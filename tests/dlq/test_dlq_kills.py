@@ -14,7 +14,7 @@ from redis import Redis
 from support.booking_worker import BookingWorker
 from support.incidents import Incident
 from support.waiting import eventually
-from ticketops.options import PostgresOptions, RedisOptions
+from ticketops.options import RedisOptions
 
 pytestmark = pytest.mark.chaos
 SHOWS = ("E1", "E2", "E3")
@@ -59,15 +59,7 @@ def kept(request: pytest.FixtureRequest, incident: Incident) -> Incident:
     """With operations in a local file, and in PostgreSQL."""
     if request.param == "local":
         return incident
-    return incident.with_postgres(request.getfixturevalue("upgraded"))
-
-
-@pytest.fixture
-def upgraded(database: PostgresOptions, incident: Incident) -> PostgresOptions:
-    variables = {"TICKETOPS_POSTGRES_URL": database.url}
-    done = incident.cli("db", "upgrade", "--yes", env=variables)
-    assert done.code == 0, done.err
-    return database
+    return incident.with_postgres(request.getfixturevalue("database"))
 
 
 def pile_up(incident: Incident, number: int) -> list[str]:

@@ -64,10 +64,10 @@ def test_one_selector_over_all_kinds(everything: Everything) -> None:
     assert [row["queue"] for row in bookings.rows("-q", "emails", "-q", "outbox")] == ["emails", "outbox"]
     assert [row["id"] for row in bookings.rows(ids["emails"], ids["bookings"])] == [ids["bookings"], ids["emails"]]
     for letter_id in ids.values():
-        done = bookings.here("show", letter_id, "-o", "json")
+        done = bookings("show", letter_id, "-o", "json")
         assert done.code == 0, done.err
         assert done.json["payload"]
-        assert bookings.here("show", letter_id).code == 0
+        assert bookings("show", letter_id).code == 0
 
 
 def test_stats_and_an_export_of_all_kinds(everything: Everything) -> None:
@@ -75,7 +75,7 @@ def test_stats_and_an_export_of_all_kinds(everything: Everything) -> None:
     for box in everything.boxes.values():
         for number in range(3):
             box.die(f"E{number}", message=f"no answer {number}")
-    done = bookings.here("stats", "-o", "json")
+    done = bookings("stats", "-o", "json")
     assert done.code == 0, done.err
     for queue in done.json["queues"]:
         assert (queue["depth"], queue["selected"]) == (3, 3), queue
@@ -95,10 +95,10 @@ def essence(letter: DeadLetter) -> tuple[str, bytes, bytes, str]:
 def test_a_kafka_dead_letter_shows_its_headers_and_its_source(everything: Everything) -> None:
     box = everything.boxes["kafka"]
     letter_id = box.die("E1")
-    shown = everything.bookings.here("show", letter_id, "-o", "json").json
+    shown = everything.bookings("show", letter_id, "-o", "json").json
     assert shown["headers"]
     assert shown["source"]["found"] in {True, False}
-    assert "source\t" in everything.bookings.here("show", letter_id).out
+    assert "source\t" in everything.bookings("show", letter_id).out
 
 
 def test_one_backend_of_many_that_is_down(everything: Everything) -> None:

@@ -46,14 +46,14 @@ def test_an_edit_that_the_worker_would_refuse_is_left(incident: Incident) -> Non
 def test_an_edit_in_the_editor_is_requeued_if_asked(incident: Incident, editor: Path) -> None:
     first, second = incident.die(2)
     env = {"EDITOR": str(editor)}
-    done = incident.cli("dlq", "edit", first, "--requeue", "--yes", env=env)
+    done = incident.cli.here("dlq", "edit", first, "--requeue", "--yes", env=env)
     assert done.code == 0, done.err
     assert incident.dead == [second]
     (raw,) = incident.worker.waiting("E1")
     assert json.loads(raw)["SeatNumbers"] == ["B7", "A2"]
-    assert incident.cli("dlq", "edit", "--all", "--yes", env=env | {"EDITOR": "true"}).code == 130
-    assert incident.cli("dlq", "edit", second, "--yes", env={"EDITOR": "false"}).code == 130
-    assert incident.cli("dlq", "edit", second, "--yes", env={"EDITOR": "/no/such/editor"}).code == 1
+    assert incident.cli.here("dlq", "edit", "--all", "--yes", env=env | {"EDITOR": "true"}).code == 130
+    assert incident.cli.here("dlq", "edit", second, "--yes", env={"EDITOR": "false"}).code == 130
+    assert incident.cli.here("dlq", "edit", second, "--yes", env={"EDITOR": "/no/such/editor"}).code == 1
 
 
 def test_a_patch_edits_many(incident: Incident, tmp_path: Path) -> None:

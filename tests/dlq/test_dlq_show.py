@@ -13,7 +13,7 @@ from ticketops.domain.json_pretty import pretty
 
 def test_one_dead_letter_with_everything(bookings: Bookings) -> None:
     letter_id = bookings.box.die("E7", reason="timeout", message="Read timed out")
-    done = bookings.here("show", letter_id, "-o", "json")
+    done = bookings("show", letter_id, "-o", "json")
     assert done.code == 0
     shown = done.json
     assert (shown["kind"], shown["queue"], shown["reason"]) == ("dead_letter_detail", "bookings", "timeout")
@@ -28,7 +28,7 @@ def test_one_dead_letter_with_everything(bookings: Bookings) -> None:
 def test_people_get_the_payload_laid_out_with_its_own_tokens(bookings: Bookings) -> None:
     item = bookings.box.worker.item("E1", total_amount=100000000000000000000.0)
     letter_id = bookings.box.worker.dead_letter(item)
-    done = bookings.here("show", letter_id)
+    done = bookings("show", letter_id)
     assert 'payload\t  "Metadata": {\n' in done.out
     assert '"TotalAmount": 100000000000000000000,' in done.out
     assert r'"k": "\u003ca\u0026b\u003e"' in done.out
@@ -37,7 +37,7 @@ def test_people_get_the_payload_laid_out_with_its_own_tokens(bookings: Bookings)
 
 def test_raw_writes_the_bytes_and_nothing_else(bookings: Bookings) -> None:
     letter_id = bookings.box.die("E1")
-    payload = bookings.here("show", letter_id, "-o", "json").json["payload"]
+    payload = bookings("show", letter_id, "-o", "json").json["payload"]
     done = subprocess.run(
         bookings.cli.command(["dlq", "show", letter_id, "--raw"]), cwd=bookings.cli.folder, check=True,
         env=bookings.cli.environment(None), capture_output=True, timeout=60,
@@ -54,26 +54,26 @@ def test_raw_does_not_go_to_a_terminal(bookings: Bookings) -> None:
 
 
 def test_what_is_not_there_is_told(bookings: Bookings) -> None:
-    done = bookings.here("show", "dlq:none:1")
+    done = bookings("show", "dlq:none:1")
     assert done.code == ExitCode.NOT_FOUND
     assert "neither in bookings nor in the archive" in done.err
     gone = bookings.box.die("E1")
     bookings.box.lose_body(gone)
-    assert bookings.here("show", gone, "--raw").code == ExitCode.NOT_FOUND
+    assert bookings("show", gone, "--raw").code == ExitCode.NOT_FOUND
 
 
 def test_what_was_done_to_it_is_its_history(bookings: Bookings) -> None:
     letter_id = bookings.box.die("E1")
-    assert bookings.here("hold", letter_id, "--note", "ask the \x1b[1mprovider", "--yes").code == 0
-    shown = bookings.here("show", letter_id, "-o", "json").json
+    assert bookings("hold", letter_id, "--note", "ask the \x1b[1mprovider", "--yes").code == 0
+    shown = bookings("show", letter_id, "-o", "json").json
     assert shown["hold"]["note"] == "ask the \x1b[1mprovider"
     assert shown["history"]
-    text = bookings.here("show", letter_id).out
+    text = bookings("show", letter_id).out
     assert "held\tby " in text
     assert "\x1b" not in text
-    assert bookings.here("release", letter_id, "--yes").code == 0
-    assert bookings.here("discard", letter_id, "--yes", "--reason-text", "a test").code == 0
-    done = bookings.here("show", letter_id, "-o", "json")
+    assert bookings("release", letter_id, "--yes").code == 0
+    assert bookings("discard", letter_id, "--yes", "--reason-text", "a test").code == 0
+    done = bookings("show", letter_id, "-o", "json")
     assert done.code == 0
     assert "ticketops dlq restore" in done.err
     assert done.json["archived"]["reason"] == "a test"
@@ -83,7 +83,7 @@ def test_what_was_done_to_it_is_its_history(bookings: Bookings) -> None:
 def test_a_huge_payload_is_cut_for_people_and_whole_for_machines(bookings: Bookings) -> None:
     item = bookings.box.worker.item("E1", metadata={"k": "x" * 300_000})
     letter_id = bookings.box.worker.dead_letter(item)
-    assert re.search(r"… \d+ more bytes; --raw writes all \d+", bookings.here("show", letter_id).out)
+    assert re.search(r"… \d+ more bytes; --raw writes all \d+", bookings("show", letter_id).out)
     assert len(bookings("show", letter_id, "-o", "json").json["payload"]) > 300_000
 
 

@@ -11,7 +11,7 @@ from ticketops.options import RedisOptions
 
 
 def stats(bookings: Bookings, *words: object) -> dict[str, object]:
-    done = bookings.here("stats", *words, "-o", "json")
+    done = bookings("stats", *words, "-o", "json")
     assert done.code == 0, done.err
     (queue,) = done.json["queues"]
     found: dict[str, object] = queue
@@ -79,7 +79,7 @@ def test_an_empty_queue(bookings: Bookings) -> None:
     assert found["groups"] == []
     assert found["trend"] == "quiet"
     assert found["arrivals"] == {"5m": 0, "1h": 0, "24h": 0}
-    assert bookings.here("stats").out.startswith("queues\tbookings\t0\t")
+    assert bookings("stats").out.startswith("queues\tbookings\t0\t")
 
 
 def test_people_get_three_tables(bookings: Bookings) -> None:
@@ -88,13 +88,13 @@ def test_people_get_three_tables(bookings: Bookings) -> None:
     assert done.code == 0
     for word in ("queues", "DEPTH", "reasons", "timeout", "groups", "FAILURE", "no answer <n>"):
         assert word in done.out
-    titles = [line.split("\t")[0] for line in bookings.here("stats").out.splitlines()]
+    titles = [line.split("\t")[0] for line in bookings("stats").out.splitlines()]
     assert titles == ["queues", "reasons", "groups (dlq list --group ID)"]
 
 
 @pytest.mark.parametrize("words", [("--limit", "5"), ("--depths", "--reason", "x")])
 def test_what_does_not_go_together(bookings: Bookings, words: tuple[str, ...]) -> None:
-    assert bookings.here("stats", *words).code == ExitCode.USAGE
+    assert bookings("stats", *words).code == ExitCode.USAGE
 
 
 def test_watching_in_a_pipe_writes_again_and_again(bookings: Bookings) -> None:
@@ -114,7 +114,7 @@ def test_watching_in_a_pipe_writes_again_and_again(bookings: Bookings) -> None:
 
 def test_redis_that_is_down_is_told_quickly(bookings: Bookings, redis_prefix: str) -> None:
     write_config(bookings.cli.folder, RedisOptions(url="redis://127.0.0.1:9/0"), redis_prefix)
-    done = bookings.here("stats")
+    done = bookings("stats")
     assert done.code == ExitCode.UNREACHABLE
     assert "queue bookings: " in done.err
     assert done.out.startswith("queues\tbookings\t")

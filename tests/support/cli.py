@@ -1,19 +1,23 @@
 """The command line as its users have it: a process with its streams, or a terminal."""
 
+import io
 import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
+
+from ticketops.cli.main import run
 
 _TESTS = Path(__file__).parents[1]
 _TIMEOUT = 60.0
@@ -59,6 +63,18 @@ class Cli:
             )
         return Result(done.returncode, done.stdout or "", done.stderr)
 
+    def here(self, *words: object, env: Mapping[str, str] | None = None, text: str = "") -> Result:
+        """Run to the end in this process: for the many commands whose process is not what a test is about."""
+        argv = ["--config", str(self.folder / "ticketops.toml"), *map(str, words)]
+        out, err, stdin = _stream(), _stream(), _stream(text)
+        handler, variables = signal.getsignal(signal.SIGINT), {**self.environment(env), "COLUMNS": "80"}
+        try:
+            with redirect_stdout(out), redirect_stderr(err), _other("stdin", stdin), _environment(variables):
+                code = run(argv)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        return Result(code, _written(out), _written(err))
+
     def start(self, *words: object, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         """Start and return at once."""
         return subprocess.Popen(
@@ -101,6 +117,39 @@ class Cli:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         paths = {"HOME": home, "XDG_CONFIG_HOME": f"{home}/xdg", "PYTHONPATH": str(_TESTS)}
         return {**kept, **paths, **self.variables, **(more or {})}
+
+
+def _stream(text: str = "") -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8")
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    buffer = stream.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode()
+
+
+@contextmanager
+def _other(name: str, stream: IO[str]) -> Iterator[None]:
+    before = getattr(sys, name)
+    setattr(sys, name, stream)
+    try:
+        yield
+    finally:
+        setattr(sys, name, before)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager

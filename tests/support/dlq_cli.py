@@ -1,14 +1,10 @@
 """`ticketops dlq` as its users have it: a configuration with queues of the test's own, and hands for what fails."""
 
-import io
-import signal
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 from support.cli import Cli, Result
 from support.deadletters import RedisBox
-from ticketops.cli.main import run
 from ticketops.config.example import toml_value
 from ticketops.options import RedisOptions
 
@@ -21,22 +17,11 @@ class Bookings:
     box: RedisBox
 
     def __call__(self, *words: object, text: str = "") -> Result:
-        return self.cli("dlq", *words, text=text)
-
-    def here(self, *words: object) -> Result:
-        """The same in this process, where many commands are to be tried."""
-        argv = ["--config", str(self.cli.folder / "ticketops.toml"), "dlq", *map(str, words)]
-        out, err, handler = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGINT)
-        try:
-            with redirect_stdout(out), redirect_stderr(err):
-                code = run(argv)
-        finally:
-            signal.signal(signal.SIGINT, handler)
-        return Result(code, out.getvalue(), err.getvalue())
+        return self.cli.here("dlq", *words, text=text)
 
     def rows(self, *words: object) -> list[dict[str, object]]:
         """The items of a list, as JSON has them."""
-        done = self.here("list", *words, "-o", "json")
+        done = self("list", *words, "-o", "json")
         assert done.code == 0, done.err
         found: list[dict[str, object]] = done.json["items"]
         return found

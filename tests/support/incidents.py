@@ -22,7 +22,7 @@ class Incident:
     worker: BookingWorker
 
     def __call__(self, *words: object, text: str = "") -> Result:
-        return self.cli(*words, text=text)
+        return self.cli.here(*words, text=text)
 
     def die(self, number: int, *, show: str = "E1", reason: str = "timeout", age: float = 60.0) -> list[str]:
         return [self.worker.dead_letter(self.worker.item(show), reason=reason, age=age) for _ in range(number)]

@@ -112,18 +112,26 @@ def cancel(
 
 
 @app.command()
-def resume(ctx: typer.Context, operation_id: _Id) -> int:
+def resume(
+    ctx: typer.Context,
+    operation_id: _Id,
+    *,
+    rate: Annotated[
+        str | None, typer.Option("--rate", metavar="N/s", help="Another speed for this run; as it was told otherwise.")
+    ] = None,
+) -> int:
     """Go on with an operation that was cut off or stopped, as it was told; nothing is done twice."""
+    from ticketops.cli.dlq.options import per_second  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.dlq.running import Run  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.guard import require_writable  # noqa: PLC0415
 
-    inv = invocation(ctx)
+    inv, changed = invocation(ctx), {} if rate is None else {"rate": per_second(rate)}
     with open_desk(inv) as desk:
-        operation = desk.store.find(operation_id)
         require_writable(desk.access, "ops resume")
+        operation = desk.store.find(operation_id)
         with open_queues(inv, operation.queues) as queues:
             with surroundings(operation) as around:
-                report = Run(desk, operation, queues, around, pick=_pick(operation)).resume()
+                report = Run(desk, operation, queues, around, pick=_pick(operation)).resume(changed)
             return tell_report(inv, report)
 
 

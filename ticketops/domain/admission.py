@@ -33,6 +33,14 @@ class Admission:
         """True where held items are left."""
         return self.verb in _RESPECTS_HOLDS and not self.past_holds
 
+    def asks_holds(self) -> bool:
+        """True where it matters whether an item is held."""
+        return self.respects_holds() or self.verb is Verb.RELEASE
+
+    def means(self, hold: Hold | None) -> bool:
+        """False where the change is not about an item at all."""
+        return hold is not None or self.verb is not Verb.RELEASE
+
     def held(self, hold: Hold | None) -> Left | None:
         """Why a held item is left."""
         if hold is None or not self.respects_holds():

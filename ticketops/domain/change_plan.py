@@ -10,11 +10,11 @@ from ticketops.domain.operations import Verb
 from ticketops.domain.selectors import show_moment
 
 _TOP = 5
-_PAST = {
+_SAID = {
     Verb.REQUEUE: "requeue",
     Verb.DISCARD: "discard",
     Verb.RESTORE: "restore",
-    Verb.PURGE: "purge, for good,",
+    Verb.PURGE: "delete for good",
     Verb.EDIT: "edit",
     Verb.HOLD: "hold",
     Verb.RELEASE: "release",
@@ -31,6 +31,9 @@ class PlanTally:
     selected: int = 0
     left: Counter[Outcome] = field(default_factory=Counter)
     queues: Counter[str] = field(default_factory=Counter)
+    """Of all items that were selected."""
+    touched: Counter[str] = field(default_factory=Counter)
+    """Queues of the items that the change would touch."""
     reasons: Counter[str] = field(default_factory=Counter)
     groups: Counter[str] = field(default_factory=Counter)
     destinations: Counter[str] = field(default_factory=Counter)
@@ -49,6 +52,7 @@ class PlanTally:
         if left is not None:
             self.left[left.outcome] += 1
             return
+        self.touched[letter.queue] += 1
         self.reasons[letter.reason] += 1
         self.groups[group] += 1
         self.destinations[letter.destination] += 1
@@ -61,12 +65,12 @@ def plan_lines(
     verb: Verb, tally: PlanTally, guarantees: dict[str, Guarantee], selector: dict[str, object]
 ) -> tuple[str, ...]:
     """The plan in words: how many, how old, why, where to, what is left."""
-    lines = [f"{_PAST[verb]} {_items(tally.meant)} in {_pairs(tally.queues)}"]
+    lines = [f"{_SAID[verb]} {_items(tally.meant)} in {_pairs(tally.touched or tally.queues)}"]
     if tally.oldest and tally.newest:
         lines.append(f"failed {show_moment(tally.oldest)} … {show_moment(tally.newest)}")
     if tally.reasons:
         lines.append(f"reasons: {_top(tally.reasons)}")
-    lines += [f"{number} times: {title}" for title, number in tally.groups.most_common(_TOP) if title]
+    lines += [f"{_times(number)}: {title}" for title, number in tally.groups.most_common(_TOP) if title]
     if verb is Verb.REQUEUE:
         lines += _where(tally, guarantees)
     lines += [f"left as they are: {number}, {outcome}" for outcome, number in sorted(tally.left.items())]
@@ -88,6 +92,10 @@ def _top(counts: Counter[str]) -> str:
 
 def _pairs(counts: "dict[str, object] | Counter[str] | dict[str, int]") -> str:
     return ", ".join(f"{name or '-'} {value}" for name, value in counts.items())
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _items(number: int) -> str:

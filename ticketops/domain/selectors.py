@@ -92,7 +92,11 @@ def check_text(name: str, value: str | None) -> None:
 def check_range(since: datetime | None, until: datetime | None) -> None:
     """UsageError where nothing can lie between the two."""
     if since and until and since >= until:
-        raise UsageError("the time range is empty", why=f"{show_moment(since)} is not before {show_moment(until)}")
+        raise UsageError(
+            "the time range is empty",
+            why=f"{show_moment(since)} is not before {show_moment(until)}",
+            hint="--since is the earlier time, as in --since 2h --until 1h",
+        )
 
 
 def parse_range(
@@ -122,12 +126,12 @@ def parse_moment(text: str, now: datetime) -> datetime:
 def parse_span(text: str) -> timedelta:
     """A span from `90s`, `15m`, `2h`, `3d`, `1w`. Raises UsageError."""
     found = _RELATIVE.fullmatch(text.strip())
-    if found is None:
-        raise _no_moment(text)
     try:
-        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+        if found is not None:
+            return timedelta(**{_UNITS[found[2]]: float(found[1])})
     except OverflowError:
-        raise _no_moment(text) from None
+        pass
+    raise UsageError(f"{text!r} is no span of time", hint="write 90s, 15m, 2h, 3d or 1w")
 
 
 def _before(now: datetime, text: str, span: timedelta) -> datetime:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ticketops.cli.dlq.desk import now, opener, tell
+from ticketops.cli.dlq.desk import absence, now, opener, tell
 from ticketops.cli.dlq.options import Consent
 from ticketops.cli.dlq.selecting import SaidOfLetters, named_queues, resolved
 from ticketops.cli.exits import ExitCode
@@ -68,7 +68,7 @@ def make(inv: Invocation, change: Change, chosen: "Callable[[Desk], Choice]", pi
             require_writable(desk.access, f"dlq {change.admission.verb}")
         choice = chosen(desk)
         with choice.plan as plan:
-            code = tell_choice(inv, choice)
+            code = tell_choice(inv, desk, choice)
             if not plan.tally.meant:
                 return _nothing(inv, choice) or code
             prepared = change.prepare(change, choice) if change.prepare else change
@@ -106,6 +106,7 @@ def _agree(inv: Invocation, change: Change, choice: "Choice") -> None:
         raise RefusedError(
             "not confirmed",
             why=f"--confirm names {', '.join(change.confirmed)}, and it is about {', '.join(queues)}",
+            hint=" ".join(f"--confirm {name}" for name in queues),
         )
     if not change.confirmed and consent.yes:
         raise RefusedError(
@@ -116,18 +117,31 @@ def _agree(inv: Invocation, change: Change, choice: "Choice") -> None:
     inv.confirm(lines, yes=bool(change.confirmed), phrase=" ".join(queues))
 
 
-def tell_choice(inv: Invocation, choice: "Choice") -> int:
-    """The exit code that goes with what went wrong on the way to the plan."""
-    code = tell(inv, choice.trouble)
+def tell_choice(inv: Invocation, desk: "Desk", choice: "Choice") -> int:
+    """Say what went wrong on the way to the plan; the exit code that goes with it."""
+    code, absent = tell(inv, choice.trouble), _tell_missing(inv, desk, choice)
+    return code or absent
+
+
+def _tell_missing(inv: Invocation, desk: "Desk", choice: "Choice") -> int:
+    """Say what became of ids that are not there; what the same verb did to them before is no error."""
+    from ticketops.services.dlq.absent import last_moves, move_words  # noqa: PLC0415 - `--help` must not pay for it
+
+    moves = last_moves(desk.store, tuple(inv.config.dlq.queues), choice.missing)
+    code = ExitCode.DONE
     for letter_id in choice.missing:
-        inv.out.note(f"there is no dead letter {letter_id}")
-    return code or (ExitCode.NOT_FOUND if choice.missing else ExitCode.DONE)
+        move = moves.get(letter_id)
+        inv.out.note(f"{letter_id} was {move_words(move)}" if move else absence(letter_id, choice.trouble))
+        if move is None or move.action != f"dlq {choice.plan.verb}":
+            code = ExitCode.NOT_FOUND
+    return code
 
 
 def _nothing(inv: Invocation, choice: "Choice") -> int:
     plan = choice.plan
     if not plan.tally.selected:
-        inv.out.note("nothing to do: no dead letter is selected")
+        held = "held " if plan.verb == "release" else ""
+        inv.out.note(f"nothing to do: no {held}dead letter is selected")
         return ExitCode.DONE
     for item in plan.examples:
         inv.out.note(f"{item.queue} {item.id}: {item.left}" + (f" ({item.detail})" if item.detail else ""))

@@ -42,7 +42,7 @@ def cleanup(
         before = _before(inv, desk, older_than)
         old = outdated(desk, opener(inv), named_queues(inv, queue), before)
         with old.dead.plan, old.archived.plan:
-            code = tell_choice(inv, old.dead)
+            code = tell_choice(inv, desk, old.dead)
             inv.confirm(_lines(old, drop=drop), yes=consent.yes, dry_run=consent.dry_run)
             return _clean(inv, desk, old, consent, drop=drop) or code
 

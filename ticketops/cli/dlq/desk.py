@@ -41,8 +41,15 @@ def tell_search(inv: Invocation, search: "Search") -> int:
     """The same of a search, with the ids that were named and are not there."""
     code = tell(inv, search.trouble)
     for letter_id in search.missing:
-        inv.out.note(f"there is no dead letter {letter_id}")
+        inv.out.note(absence(letter_id, search.trouble))
     return code or (ExitCode.NOT_FOUND if search.missing else ExitCode.DONE)
+
+
+def absence(letter_id: str, trouble: "Trouble") -> str:
+    """What is known of an id that was not found."""
+    if trouble.queues:
+        return f"{letter_id} was not found, but {', '.join(trouble.queues)} did not answer"
+    return f"there is no dead letter {letter_id}"
 
 
 def memory(inv: Invocation) -> "Memory":

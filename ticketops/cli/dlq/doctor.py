@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -77,7 +78,7 @@ class _Found:
 
 
 def _look(inv: Invocation, desk: "Desk", found: _Found) -> int:
-    inv.out.rows("dlq_fault", _FAULT, (*_store(desk), *map(_row, found.faults())), name="subject")
+    inv.out.rows("dlq_fault", _FAULT, chain(_store(desk), map(_row, found.faults())), name="subject")
     if sum(found.fixable.values()):
         inv.out.note("to set right what has a fix: ticketops dlq doctor --fix")
     return ExitCode.BREACHED if found.number else ExitCode.DONE
@@ -86,7 +87,10 @@ def _look(inv: Invocation, desk: "Desk", found: _Found) -> int:
 def _fix(inv: Invocation, desk: "Desk", found: _Found, consent: Consent) -> int:
     from ticketops.services.dlq.finding import troubled  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.dlq.mending import mend  # noqa: PLC0415
+    from ticketops.services.guard import require_writable  # noqa: PLC0415
 
+    if not consent.dry_run:
+        require_writable(desk.access, "dlq doctor --fix")
     left = [fault for fault in found.faults() if not fault.fix]
     fixable = +found.fixable
     if fixable:

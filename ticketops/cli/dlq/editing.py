@@ -72,7 +72,10 @@ def _text(patch: Path | None) -> str:
     try:
         return sys.stdin.read() if str(patch) == "-" else patch.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise TicketOpsError(f"{patch} cannot be read", why=str(error)) from error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(
+            f"{patch} cannot be read", why=why or "", hint="--patch takes a file, or - for stdin"
+        ) from error
 
 
 def _prepared(inv: Invocation, change: Change, choice: "Choice", wanted: "PayloadEdit | None") -> Change:

@@ -1,7 +1,7 @@
 """One dead letter with everything that is known of it."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from ticketops.domain.dead_letter_selector import DeadLetterSelector
@@ -10,6 +10,7 @@ from ticketops.domain.operations import Archived, AuditEntry, Edit, Hold
 from ticketops.errors import BackendError, BackendUnavailable, DeniedError, NotFoundError, TicketOpsError
 from ticketops.ports.deadletters import SourceAware
 from ticketops.ports.operations import Annotations, OperationStore
+from ticketops.services.dlq.absent import last_moves, move_words
 from ticketops.services.dlq.finding import Opener, Search, Trouble, troubled
 
 
@@ -84,6 +85,13 @@ class Showing:
         for name, error in self.trouble.queues.items():
             if isinstance(error, BackendUnavailable):
                 return BackendUnavailable(error.backend, why=f"{error.why} (queue {name})", hint=error.hint)
+        with suppress(BackendUnavailable, BackendError, DeniedError), closing(self._memory.store()) as store:
+            if move := last_moves(store, self._queues, [letter_id]).get(letter_id):
+                return NotFoundError(
+                    f"the dead letter {letter_id} is not there any more",
+                    why=f"it was {move_words(move)}",
+                    hint=f"ticketops ops show {move.operation}",
+                )
         return NotFoundError(
             f"there is no dead letter {letter_id}",
             why=f"neither in {', '.join(self._queues)} nor in the archive",

@@ -68,7 +68,7 @@ class Search:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Named ids that are in none of the queues; after the end only, and not where a queue was in trouble."""
+        """Named ids that are in none of the queues; after the end only. One in trouble may have them."""
         return tuple(letter_id for letter_id in self._selector.ids if letter_id not in self.found)
 
     def letters(self, *, bodies: bool = True) -> Iterator[DeadLetter]:

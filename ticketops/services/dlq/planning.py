@@ -94,10 +94,11 @@ class Planner:
             while page := list(islice(group, _PAGE)):
                 holds = self._holds(admission, queue, page)
                 for letter in page:
-                    yield letter, admission.left(letter, holds.get(letter.id))
+                    if admission.means(hold := holds.get(letter.id)):
+                        yield letter, admission.left(letter, hold)
 
     def _holds(self, admission: Admission, queue: str, page: list[DeadLetter]) -> Mapping[str, Hold]:
-        if not admission.respects_holds():
+        if not admission.asks_holds():
             return {}
         return self._annotations.held(queue, [letter.id for letter in page])
 

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
+from types import MappingProxyType
 from typing import Final
 
 from ticketops.domain.admission import Admission
@@ -53,13 +55,14 @@ class Run:
             raise self._taken(self._desk.store.find(str(self._operation.id)))
         return self._run(again=False)
 
-    def resume(self) -> Report:
-        """Go on where it was cut off or put down.
+    def resume(self, changed: Mapping[str, object] = MappingProxyType({})) -> Report:
+        """Go on where it was cut off or put down; `changed` are settings of its pace that this run has otherwise.
 
         Waits for the end of a dead runner's lease; RefusedError where the runner lives, or the operation has ended.
         """
         self._check()
         self._claim()
+        self._operation = replace(self._operation, settings={**self._operation.settings, **changed})
         return self._run(again=True)
 
     def _check(self) -> None:
