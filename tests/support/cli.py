@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -69,7 +69,13 @@ class Cli:
         out, err, stdin = _stream(), _stream(), _stream(text)
         handler, variables = signal.getsignal(signal.SIGINT), {**self.environment(env), "COLUMNS": "80"}
         try:
-            with redirect_stdout(out), redirect_stderr(err), _other("stdin", stdin), _environment(variables):
+            with (
+                redirect_stdout(out),
+                redirect_stderr(err),
+                _other("stdin", stdin),
+                _environment(variables),
+                chdir(self.folder),
+            ):
                 code = run(argv)
         finally:
             signal.signal(signal.SIGINT, handler)
