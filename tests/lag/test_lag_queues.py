@@ -152,7 +152,8 @@ history_file = "history.sqlite3"
     (cli.folder / "ticketops.toml").write_text(text)
     with psycopg.connect(database.url) as connection:
         connection.execute(
-            "INSERT INTO booking.outbox_events (id, aggregate_type, aggregate_id, event_type, payload, status, created_at)"
+            "INSERT INTO booking.outbox_events"
+            " (id, aggregate_type, aggregate_id, event_type, payload, status, created_at)"
             " VALUES (gen_random_uuid(), 'BOOKING', '1', 'X', '{}', 'PENDING', now() - interval '1 hour')"
         )
     found = {item["group"]: item for item in cli("lag", "list", "-o", "json").json["items"]}
