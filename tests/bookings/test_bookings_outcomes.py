@@ -3,6 +3,7 @@
 import base64
 import json
 from contextlib import closing
+from threading import Event
 from typing import Any
 
 from support.booking_service import Answer, Call
@@ -41,12 +42,14 @@ def test_one_slow_item_leaves_the_others_to_other_threads(
     booking_works: BookingWorks, make_bookings: MakeBookings
 ) -> None:
     works = booking_works
-    slow = works.add()
-    works.service.answer = lambda call: Answer(after=1.5 if call.item == slow else 0.0)
+    slow, hold = works.add(), Event()
+    works.service.answer = lambda call: Answer(200 if call.item != slow or hold.wait(60) else 500)
     good = [works.add() for _ in range(30)]
-    worker = make_bookings("w", worker={"threads": 2}).start()
-    eventually(lambda: all(works.service.seen[item] for item in good))
-    eventually(lambda: works.held == 1, 1.0)
+    worker = make_bookings("w", worker={"threads": 2, "bookings": {"timeout": 60.0}}).start()
+    eventually(lambda: all(works.service.seen[item] for item in good), 30)
+    eventually(lambda: works.held == 1)
+    hold.set()
+    works.wait_until_done()
     assert worker.stop() == 0
     assert works.service.seen[slow] == 1
     assert not works.held
