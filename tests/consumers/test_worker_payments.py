@@ -133,6 +133,22 @@ def test_a_saga_that_stopped_halfway_is_finished(works: Works, make_worker: Make
     assert works.history(booking) == [("SYSTEM_CANCEL", "CANCELLED")]
 
 
+def test_a_transition_that_is_not_allowed_is_counted_and_a_dead_letter(works: Works, make_worker: MakeWorker) -> None:
+    ended, good = works.booking("CANCELLED", "FAILED"), works.booking()
+    worker = make_worker("w").start()
+    works.pay("CAPTURED", ended, flush=False)
+    works.pay("CAPTURED", good)
+    works.wait_for(good, "CONFIRMED")
+    (dead,) = works.dead(1)
+    assert (dead.key, dead.reason) == (ended.encode(), "invalid_data")
+    assert "PAYMENT_CAPTURED in state CANCELLED: terminal state" in dead.death.message
+    name = "ticketops_state_invalid_transitions_total"
+    refused = f'{name}{{from_state="CANCELLED",machine="booking",why="terminal_state"}}'
+    eventually(lambda: worker.metric(refused) == 1.0)
+    assert works.history(ended) == []
+    assert worker.stop() == 0
+
+
 def test_it_stops_gracefully_and_tells_of_itself(works: Works, make_worker: MakeWorker) -> None:
     booking = works.booking()
     worker = make_worker("w").start()

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from support.cli import Cli
+from support.cli_here import CliHere
 from support.machines import PostgresMachineBox, booking
 from support.waiting import eventually
 from ticketops.domain.bookings import BOOKING
@@ -22,7 +23,7 @@ from ticketops.services.transitions.flow import BookingFlow
 
 @pytest.fixture
 def run(cli: Cli, database: PostgresOptions) -> Cli:
-    return Cli(
+    return CliHere(
         cli.folder,
         variables={
             "TICKETOPS_POSTGRES_URL": database.url,
