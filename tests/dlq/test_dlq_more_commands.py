@@ -46,8 +46,10 @@ def test_an_edit_that_the_worker_would_refuse_is_left(incident: Incident) -> Non
 def test_an_edit_in_the_editor_is_requeued_if_asked(incident: Incident, editor: Path) -> None:
     first, second = incident.die(2)
     env = {"EDITOR": str(editor)}
-    done = incident.cli.here("dlq", "edit", first, "--requeue", "--yes", env=env)
+    done = incident.cli.here("dlq", "edit", first, "--requeue", "--yes", "-o", "json", env=env)
     assert done.code == 0, done.err
+    assert (done.json["verb"], done.json["done"]) == ("requeue", 1)
+    assert "edit: 1 of 1 done, operation " in done.err
     assert incident.dead == [second]
     (raw,) = incident.worker.waiting("E1")
     assert json.loads(raw)["SeatNumbers"] == ["B7", "A2"]

@@ -116,10 +116,13 @@ def resume_command(inv: Invocation, operation: "Operation") -> str:
     return f"ticketops ops resume {operation.id}{context}"
 
 
-def tell_report(inv: Invocation, report: "Report") -> int:
-    """Print what came of a run; the exit code that goes with it."""
+def tell_report(inv: Invocation, report: "Report", *, followed: bool = False) -> int:
+    """Print what came of a run; the exit code that goes with it. `followed`: another's record is to be the output."""
     operation = report.operation
-    inv.out.record("dlq_change", report_record(report), name="operation")
+    if followed:
+        inv.out.note(f"{operation.verb}: {report.done} of {operation.total} done, operation {operation.id}")
+    else:
+        inv.out.record("dlq_change", report_record(report), name="operation")
     if operation.state == "stopped":
         inv.out.note(f"stopped: {operation.note}; {operation.left} items are left")
         inv.out.note(f"to go on: {resume_command(inv, operation)}")

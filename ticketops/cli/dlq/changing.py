@@ -36,7 +36,7 @@ class Change:
     prepare: "Callable[[Change, Choice], Change] | None" = None
     """What is still to be asked when the items are known."""
     after: "Callable[[Report], int] | None" = None
-    """What follows; the exit code of that."""
+    """What follows where anything was done, and nothing cut it off: its exit code, and its record as the output."""
 
 
 def change_selected(inv: Invocation, said: SaidOfLetters, change: Change) -> int:
@@ -75,8 +75,10 @@ def make(inv: Invocation, change: Change, chosen: "Callable[[Desk], Choice]", pi
             _agree(inv, prepared, choice)
             operation = start(inv, desk, choice, prepared)
         report = run(inv, desk, operation, pick)
-        told = tell_report(inv, report) or (ExitCode.PARTLY if code else ExitCode.DONE)
-    return change.after(report) or told if change.after else told
+        after = change.after if report.done and report.operation.state == "done" else None
+        told = tell_report(inv, report, followed=after is not None)
+    told = told or (ExitCode.PARTLY if code else ExitCode.DONE)
+    return after(report) or told if after else told
 
 
 def start(inv: Invocation, desk: "Desk", choice: "Choice", change: Change) -> "Operation":

@@ -190,8 +190,6 @@ def _requeue(inv: Invocation, consent: Consent, report: "Report") -> int:
 
     with open_desk(inv) as desk:
         done = [one.item for one in desk.store.items(report.operation.id) if one.outcome is Outcome.DONE]
-    if not done:
-        return 0
     said = SaidOfLetters(ids=[item.id for item in done], queue=list(report.operation.queues))
     admission = Admission(verb=Verb.REQUEUE, cap=inv.config.dlq.requeue_cap)
     return change_selected(inv, said, Change(admission=admission, consent=replace(consent, yes=True)))
