@@ -27,7 +27,7 @@ PAGES = [
 ]
 GENERATED = ROOT / "docs/commands.md"
 WRITTEN = [page for page in PAGES if page != GENERATED]
-UNITS = [ROOT / "deploy/ticketops-relay.service", ROOT / "deploy/ticketops-worker@.service"]
+UNITS = [ROOT / f"deploy/ticketops-{name}.service" for name in ("relay", "state", "worker@")]
 DOCKERFILE = ROOT / "deploy/Dockerfile"
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -9,8 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from support.cli import Cli
-from support.cli_here import CliHere
+from support.cli import Cli, CliHere
 from support.machines import PostgresMachineBox, booking
 from support.waiting import eventually
 from ticketops.domain.bookings import BOOKING
@@ -23,6 +22,7 @@ from ticketops.services.transitions.flow import BookingFlow
 
 @pytest.fixture
 def run(cli: Cli, database: PostgresOptions) -> Cli:
+    (cli.folder / "ticketops.toml").touch()
     return CliHere(
         cli.folder,
         variables={

@@ -158,6 +158,17 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
+@dataclass(frozen=True, slots=True)
+class CliHere(Cli):
+    """Its commands run in this process, with the folder's configuration; what is started is a process still."""
+
+    def __call__(
+        self, *words: object, env: Mapping[str, str] | None = None, text: str = "", full_disk: bool = False
+    ) -> Result:
+        assert not full_disk, "a full disk needs a process"
+        return self.here(*words, env=env, text=text)
+
+
 @contextmanager
 def full_device(wanted: bool) -> Iterator[IO[bytes] | None]:
     """A file on which every write fails for want of room; None where that is not wanted."""
