@@ -28,6 +28,8 @@ _ANSWER = 5.0
 """Seconds to wait for an answer of a broker."""
 _PROBE_EVERY = 2.0
 """Seconds between looks whether brokers that were lost are back."""
+_AGAIN_EVERY = 0.5
+"""Seconds between tries of commits that came to nothing."""
 _PASSING = frozenset(
     {
         KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's local codes are public under these names
@@ -50,7 +52,7 @@ _NOTHING_TO_NOTE = frozenset(
         KafkaError._ASSIGNMENT_LOST,  # noqa: SLF001
     }
 )
-"""A commit that came too late, or again: the partition's next owner decides."""
+"""A commit that came too late, or again: made again while the partition is ours, else its next owner decides."""
 
 
 def consumer_settings(options: KafkaOptions, client_id: str, group: str, *, member: str = "") -> dict[str, Setting]:
@@ -103,6 +105,11 @@ class KafkaRecordSource:
         """Where a start was asked for: the offset that it meant."""
         self._chosen: dict[Partition, int] = {}
         """Those of them that are to be committed, so that a later start goes on from there."""
+        self._asked: dict[Partition, int] = {}
+        """The last commit of each partition that nobody waited for."""
+        self._again: dict[Partition, int] = {}
+        """Those of them that came to nothing, mostly by a rebalance at the same moment; no later record may come."""
+        self._again_at = 0.0
         self._consumer: Consumer | None = None
         self._trouble = ""
         self._probe_at = 0.0
@@ -131,6 +138,7 @@ class KafkaRecordSource:
             messages = [] if first is None else [first, *consumer.consume(max(1, limit - 1), 0)]
         self._raise_failure()
         self._look_after(consumer)
+        self._commit_again()
         return [record for message in messages if (record := self._record(message)) is not None]
 
     def pause(self, partitions: Collection[Partition]) -> None:
@@ -151,6 +159,8 @@ class KafkaRecordSource:
         wanted = [TopicPartition(*p, offset) for p, offset in offsets.items() if p in ours]
         if not wanted:
             return
+        self._again = {p: at for p, at in self._again.items() if p not in offsets}
+        self._asked |= offsets
         try:
             if wait:
                 done = self._opened().commit(offsets=wanted, asynchronous=False) or []
@@ -162,6 +172,19 @@ class KafkaRecordSource:
             error = failed.args[0]
         if error is not None and error.code() not in _NOTHING_TO_NOTE:
             raise from_driver(error)
+
+    def _commit_again(self) -> None:
+        """What came to nothing is asked for once more, a little later."""
+        now = time.monotonic()
+        if self._again and now >= self._again_at:
+            self._again_at = now + _AGAIN_EVERY
+            self.commit(self._taken(self._again), wait=False)
+
+    def _taken(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """What has to be committed again of these, which is then forgotten."""
+        taken = {p: at for p, at in self._again.items() if p in partitions}
+        self._again = {p: at for p, at in self._again.items() if p not in partitions}
+        return taken
 
     def behind(self) -> int | None:
         """See ports.RecordSource."""
@@ -229,10 +252,12 @@ class KafkaRecordSource:
 
     def _revoked(self, taken: Sequence[TopicPartition]) -> None:
         self._guarded(lambda: self._told().revoked(_partitions(taken)))
+        self._guarded(lambda: self.commit(self._taken(_partitions(taken)), wait=True))
         self._guarded(lambda: self._opened().incremental_unassign(list(taken)))
 
     def _lost(self, taken: Sequence[TopicPartition]) -> None:
         self._guarded(lambda: self._told().lost(_partitions(taken)))
+        self._taken(_partitions(taken))
         self._guarded(lambda: self._opened().incremental_unassign(list(taken)))
 
     def _started_at(self, consumer: Consumer, given: Sequence[TopicPartition]) -> list[TopicPartition]:
@@ -290,7 +315,11 @@ class KafkaRecordSource:
         if error.code() == KafkaError._ALL_BROKERS_DOWN or error.fatal():  # noqa: SLF001 - see above
             self._trouble = f"{error.str()} ({error.name()})"
 
-    def _noted(self, error: KafkaError | None, _: list[TopicPartition]) -> None:
+    def _noted(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        for place in places:
+            partition = Partition(place.topic, place.partition)
+            if (error is not None or place.error is not None) and self._asked.get(partition) == place.offset:
+                self._again[partition] = place.offset
         if error is not None and error.code() not in _NOTHING_TO_NOTE:
             self._trouble = f"{error.str()} ({error.name()})"
 
