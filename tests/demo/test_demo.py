@@ -66,6 +66,11 @@ def test_it_proves_that_nothing_is_lost_and_leaves_nothing_behind(demo: Cli, pla
     assert shown["killed_inflight"] >= 0  # the kill can meet the moment between two batches
     assert 0 < shown["takeover_seconds"] < 60
     assert shown["config_file"] is None
+    assert shown["payments"]["faults"] == {}
+    assert shown["payments"]["bookings"] == shown["payments"]["emails"] == 200
+    assert shown["payments"]["confirmed"] + shown["payments"]["cancelled"] == 200
+    assert shown["payments"]["dead_letters"] > 0
+    assert shown["payments"]["killed_worker"] == "payments-1"
     assert shown["seconds"] < 60
     assert "relay-1 killed with SIGKILL" in done.err
     assert _left(place) == []
@@ -120,7 +125,10 @@ def test_kept_engines_stay_with_a_file_that_points_to_them(demo: Cli, place: Pat
         file = Path(done.json["config_file"])
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         stats = demo("--config", file, "outbox", "stats", "-o", "json")
-        assert sum(group["count"] for group in stats.json["groups"]) == done.json["events_written"]
+        assert (
+            sum(group["count"] for group in stats.json["groups"])
+            == done.json["events_written"] + done.json["payments"]["events"]
+        )
 
         again = demo("demo", "--keep", "--dir", folder)
         assert again.code == 6

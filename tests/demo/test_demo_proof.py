@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from ticketops.cli.demo_summary import WIDTH, fields, summary
+from ticketops.demo.flow.act import FlowReport
+from ticketops.demo.flow.proof import FlowProof
 from ticketops.demo.journey import book
 from ticketops.demo.outage import OutageReport
 from ticketops.demo.proof import Proof, Read, Written, best_second, prove, quantile, waits
 from ticketops.demo.show import Report
+from ticketops.domain.bookings import BOOKING
 
 
 def _written(*versions: int, key: str = "k") -> dict[str, Written]:
@@ -92,6 +95,8 @@ def test_a_booking_numbers_the_events_of_each_aggregate(paid: bool, end: str) ->
     assert booking.steps[-1].status == end
     assert booking.after(end) is None
     assert booking.after("PENDING") == booking.steps[1]
+    for step in booking.steps[1:]:
+        assert BOOKING.targets[step.before, step.event] == step.status
 
 
 OUTAGE = OutageReport(
@@ -115,6 +120,30 @@ def test_an_item_in_two_places_or_none_is_no_proof() -> None:
     assert not replace(OUTAGE, queued=1999).holds
 
 
+FLOW = FlowReport(
+    proof=FlowProof(
+        bookings=200,
+        confirmed=167,
+        refunded=21,
+        cancelled=33,
+        transitions=1200,
+        events=787,
+        payment_events=387,
+        hostile=19,
+        dead_letters=13,
+        dead_again=1,
+        ignored=6,
+        emails=200,
+        released=30,
+        compensated=5,
+        faults={},
+    ),
+    killed="payments-1",
+    killed_at=41,
+    seconds=9.5,
+)
+
+
 def _report(proof: Proof, config_file: str | None = None) -> Report:
     return Report(
         proof=proof,
@@ -133,6 +162,7 @@ def _report(proof: Proof, config_file: str | None = None) -> Report:
         seconds=21.0,
         config_file=config_file,
         outage=OUTAGE,
+        payments=FLOW,
     )
 
 
@@ -153,6 +183,19 @@ def test_the_summary_of_a_failure_names_examples() -> None:
     assert fields(report)["proved"] is False
 
 
+def test_the_summary_names_what_is_wrong_with_the_payment_flow() -> None:
+    wrong = {
+        "seats that are kept": ("b-1", "b-2", "b-3", "b-4"),
+        "histories that `state verify` refuses": ("b-5: gap",),
+    }
+    report = replace(_report(_proof("k1")), payments=replace(FLOW, proof=replace(FLOW.proof, faults=wrong)))
+    text = summary(report, color=False)
+    assert "FAILED: payment events, bookings and emails do not agree" in text
+    assert "seats that are kept: b-1, b-2, b-3 (4 in all)" in text
+    assert "wrong histories              1" in text
+    assert fields(report)["proved"] is False
+
+
 def test_the_summary_of_kept_engines_shows_commands_whole() -> None:
     file = "/a/rather/long/path/to/the/folder/of/kept/engines/of/a/demo/with a space/ticketops.toml"
     text = summary(_report(_proof("k1"), file), color=False)
@@ -162,5 +205,8 @@ def test_the_summary_of_kept_engines_shows_commands_whole() -> None:
 def test_every_field_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs/json.md").read_text(encoding="utf-8")
     section = page.partition("## `demo`")[2].partition("\n## ")[0]
-    for name in fields(_report(_proof("k1"))):
+    shown = fields(_report(_proof("k1")))
+    payments = shown["payments"]
+    assert isinstance(payments, dict)
+    for name in [*shown, *payments]:
         assert re.search(rf"\b{name}\b", section), name

@@ -29,7 +29,9 @@ def command(
     """Run a ticketing workload on real engines, kill a relay, prove that nothing was lost; exit 1 where it was.
 
     Two relays publish what a booking service writes to PostgreSQL. One of them is killed with SIGKILL. A consumer
-    reads the topics, and every event and its order is compared with what was committed. Afterwards all is gone.
+    reads the topics, and every event and its order is compared with what was committed. Then a payment provider's
+    outage leaves dead letters, and those of one cause are put back. Then bookings are paid for through Kafka, with
+    hostile events among the payments and a worker that is killed. Afterwards all is gone.
     """
     from ticketops.embedded import installed  # noqa: PLC0415 - an optional extra
 

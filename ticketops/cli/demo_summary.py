@@ -5,6 +5,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ticketops.demo.flow.proof import FLAWED
 from ticketops.demo.show import Report, thousands
 from ticketops.domain.text import terminal_safe
 
@@ -24,6 +26,7 @@ def summary(report: Report, *, color: bool) -> str:
     console = Console(file=io.StringIO(), width=WIDTH, force_terminal=color, no_color=not color, highlight=False)
     console.print("", _verdict(report), "", _figures(report), "", *_evidence(report), sep="\n")
     console.print(_outage_verdict(report), "", _outage(report), "", sep="\n")
+    console.print(_payments_verdict(report), "", _payments(report), "", *_payment_faults(report), sep="\n")
     console.print(Text("Next", style="bold"), *_next(report), sep="\n", soft_wrap=True)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
@@ -68,9 +71,22 @@ def fields(report: Report) -> dict[str, object]:
             "twice": report.outage.twice,
             "operation": report.outage.operation,
         },
+        "payments": _payment_fields(report),
         "seconds": round(report.seconds, 1),
         "versions": report.versions,
         "config_file": report.config_file,
+    }
+
+
+def _payment_fields(report: Report) -> dict[str, object]:
+    flow = report.payments
+    counts = {name: value for name, value in asdict(flow.proof).items() if isinstance(value, int)}
+    faults = {what: len(where) for what, where in flow.proof.faults.items()}
+    return counts | {
+        "faults": faults,
+        "killed_worker": flow.killed,
+        "ended_at_kill": flow.killed_at,
+        "seconds": round(flow.seconds, 1),
     }
 
 
@@ -137,6 +153,36 @@ def _outage(report: Report) -> Table:
     return _table(rows)
 
 
+def _payments_verdict(report: Report) -> Text:
+    if report.payments.proof.holds:
+        return Text.assemble(("PROVED", "bold green"), ": every payment event had one effect, every booking its email")
+    return Text.assemble(("FAILED", "bold red"), ": payment events, bookings and emails do not agree")
+
+
+def _payments(report: Report) -> Table:
+    flow, proof = report.payments, report.payments.proof
+    flawed = len(proof.faults.get(FLAWED, ()))
+    rows = (
+        ("bookings", thousands(proof.bookings), "their payment was asked for through Kafka"),
+        ("confirmed", thousands(proof.confirmed), f"{proof.refunded} of them refunded later"),
+        ("cancelled", thousands(proof.cancelled), f"seats released; {proof.compensated} calls failed: compensations"),
+        ("payment events", thousands(proof.payment_events), "from the provider, through the outbox"),
+        ("hostile events", str(proof.hostile), f"{proof.dead_letters} are dead letters, {proof.ignored} had no effect"),
+        ("emails", thousands(proof.emails), "rows and list entries, none missing or twice"),
+        ("killed", "1", f"{flow.killed} by SIGKILL, and started again"),
+        ("wrong histories", str(flawed), f"of {thousands(proof.transitions)} transitions, says state verify"),
+    )
+    return _table(rows)
+
+
+def _payment_faults(report: Report) -> Iterator[Text]:
+    faults = report.payments.proof.faults
+    for what, where in faults.items():
+        yield Text(terminal_safe(f"{what}: {', '.join(where[:_EXAMPLES])} ({len(where)} in all)"), style="red")
+    if faults:
+        yield Text("")
+
+
 def _span(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
@@ -184,6 +230,8 @@ def _commands(report: Report) -> list[tuple[str, str]]:
         (f"{program} relay status", "relays and their shards"),
         (f"{program} status", "what is wrong, worst first"),
         (f"{program} dlq stats", "dead letters by cause"),
+        (f"{program} state stats", "bookings by state, times in each"),
+        (f"{program} state verify", "every history against the table"),
         (f"{program} ops list", "what was done to them, by whom"),
         (f"{program} dev down --purge --dir {folder}", ""),
     ]

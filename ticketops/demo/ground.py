@@ -27,6 +27,8 @@ TOPICS: Final = sorted(set(Config().outbox.topics.values()))
 PARTITIONS: Final = 4
 _TITLES: Final = {engine.kind: engine.title for engine in (PostgresServer, ValkeyServer, KafkaServer)}
 _FILE: Final = "ticketops.toml"
+_DAEMONS: Final = ("relay", "payments", "emails")
+"""How the names of their logs begin."""
 _MARK: Final = "# Written by TicketOps for engines on this machine.\n"
 
 
@@ -118,7 +120,7 @@ def remove_files(folder: Path) -> None:
     file = folder / _FILE
     if not file.exists() or not file.read_text(errors="replace").startswith(_MARK):
         return
-    for ours in (file, *folder.glob("relay-*.log")):
+    for ours in (file, *(log for kind in _DAEMONS for log in folder.glob(f"{kind}-*.log"))):
         ours.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()

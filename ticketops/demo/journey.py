@@ -21,6 +21,19 @@ _UNPAID = (
 )
 
 
+_EVENTS = {
+    "PENDING": "CREATE",
+    "RESERVING": "RESERVE_SEATS",
+    "SEATS_RESERVED": "SEATS_RESERVED",
+    "PAYMENT_PENDING": "REQUEST_PAYMENT",
+    "PAYMENT_PROCESSING": "PAYMENT_AUTHORIZED",
+    "CONFIRMED": "PAYMENT_CAPTURED",
+    "PAYMENT_FAILED": "PAYMENT_FAILED",
+    "CANCELLED": "SYSTEM_CANCEL",
+}
+"""Status → the event of the booking machine that leads there on this path."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """One event of a step."""
@@ -43,7 +56,14 @@ class Step:
 
     status: str
     """The booking's status after it."""
+    before: str
+    """Its status before it; the same for the first."""
     told: tuple[Told, ...]
+
+    @property
+    def event(self) -> str:
+        """The event of the booking machine that it is."""
+        return _EVENTS[self.status]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +91,14 @@ def book(*, paid: bool) -> Booking:
     keys = {"BOOKING": str(booking_id), "PAYMENT": f"PAY-{booking_id.hex[:12]}", "TICKET": f"TCK-{booking_id.hex[:12]}"}
     path = (*_START, *_PAYMENT, *(_PAID if paid else _UNPAID))
     versions: Counter[str] = Counter()
-    return Booking(booking_id, tuple(Step(status, tuple(_told(words, keys, versions))) for status, words in path))
+    before = (path[0][0], *(status for status, _ in path))
+    return Booking(
+        booking_id,
+        tuple(
+            Step(status, earlier, tuple(_told(words, keys, versions)))
+            for earlier, (status, words) in zip(before, path, strict=False)
+        ),
+    )
 
 
 def _told(words: tuple[str, ...], keys: dict[str, str], versions: "Counter[str]") -> Iterator[Told]:

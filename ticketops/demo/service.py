@@ -36,6 +36,12 @@ VALUES (%s, %s, 'demo-user', 'demo-show', %s, 84.00, 2, now() + interval '15 min
 """
 _LOCK = "SELECT status FROM booking.bookings WHERE booking_id = %s FOR UPDATE"
 _MOVE = "UPDATE booking.bookings SET status = %s, updated_at = now() WHERE booking_id = %s"
+_RECORD = """
+INSERT INTO booking.booking_state_transitions
+    (transition_id, booking_id, from_state, to_state, event, triggered_by)
+SELECT gen_random_uuid(), id::uuid, before, after, event, 'saga'
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS moved(id, before, after, event)
+"""
 _PENDING = "SELECT count(*) FROM booking.outbox_events WHERE status = 'PENDING'"
 
 _Connection = psycopg.Connection[tuple[Any, ...]]
@@ -156,7 +162,9 @@ class BookingService:
         return step
 
     def _tell(self, connection: _Connection, *steps: tuple[Booking, Step]) -> list[_Sent]:
-        """Write the events of these steps; what is known of each."""
+        """Write the history of these steps and their events; what is known of each event."""
+        moved = [(str(booking.id), step.before, step.status, step.event) for booking, step in steps]
+        connection.execute(_RECORD, [list(column) for column in zip(*moved, strict=True)])
         told = [(booking.id, one) for booking, step in steps for one in step.told]
         events = [one.event(booking_id) for booking_id, one in told]
         outbox.add(connection, *events)

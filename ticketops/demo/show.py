@@ -10,6 +10,8 @@ from typing import Final, Protocol
 from ticketops import wiring
 from ticketops.demo.consumer import EventConsumer
 from ticketops.demo.daemons import DaemonProcess
+from ticketops.demo.flow import act
+from ticketops.demo.flow.act import FlowReport
 from ticketops.demo.ground import Ground
 from ticketops.demo.outage import OutageReport, perform
 from ticketops.demo.proof import Proof, best_second, prove, quantile, waits
@@ -83,11 +85,12 @@ class Report:
     config_file: str | None
     """Points to the engines where they stay up."""
     outage: OutageReport
+    payments: FlowReport
 
     @property
     def holds(self) -> bool:
-        """True where nothing was lost, and nothing is in two places."""
-        return self.proof.holds and self.outage.holds
+        """True where nothing was lost, nothing is in two places, and every payment event had one effect."""
+        return self.proof.holds and self.outage.holds and self.payments.proof.holds
 
 
 def thousands(number: int) -> str:
@@ -118,11 +121,14 @@ class Show:
             stage.replace_killed()
             stage.wind_up()
             outage = perform(on, self._audience.begin, self._audience.done)
-            report = self._report(stage, backlog, killed, outage)
+            payments = act.perform(on, self._audience.begin, self._audience.done)
+            report = self._report(stage, backlog, killed, outage, payments)
             self._audience.begin("stopping the engines")
             return report
 
-    def _report(self, stage: "_Stage", backlog: int, killed: "_Kill", outage: OutageReport) -> Report:
+    def _report(
+        self, stage: "_Stage", backlog: int, killed: "_Kill", outage: OutageReport, payments: FlowReport
+    ) -> Report:
         service, records, on = stage.service, stage.consumer.records, stage.ground
         waited = waits(service.written, records)
         return Report(
@@ -142,6 +148,7 @@ class Show:
             seconds=time.monotonic() - self._started,
             config_file=str(on.file) if on.lasting else None,
             outage=outage,
+            payments=payments,
         )
 
 

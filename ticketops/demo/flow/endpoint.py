@@ -14,7 +14,7 @@ class Endpoint:
     """Answers until it is closed."""
 
     def __init__(self, answer: Answer) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(answer))
+        self._server = _Server(("127.0.0.1", 0), _handler(answer))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="endpoint", daemon=True)
         self._thread.start()
@@ -28,6 +28,11 @@ class Endpoint:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(_STOP_SECONDS)
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: the caller was killed."""
 
 
 def _handler(answer: Answer) -> type[BaseHTTPRequestHandler]:

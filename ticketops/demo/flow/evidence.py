@@ -3,6 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -57,7 +58,7 @@ def _facts(flow: Flow, connection: _Connection) -> Facts:
     own = _events(connection, "BOOKING", keys)
     told = _events(connection, "PAYMENT", keys)
     topics = {topic_of("BOOKING", config.outbox.topics): own, topic_of("PAYMENT", config.outbox.topics): told}
-    outbox = run(flow.ground, "outbox", "stats")[0]
+    outbox, dead, flawed = _commands(flow)
     return Facts(
         bookings=_bookings(connection, keys),
         history=_grouped((key, (event, state)) for key, event, state in connection.execute(_HISTORY, (keys,))),
@@ -69,9 +70,9 @@ def _facts(flow: Flow, connection: _Connection) -> Facts:
         entries=_entries(flow),
         released=dict(flow.seats.released),
         compensations=Counter(key for (key,) in connection.execute(_COMPENSATIONS, (keys,))),
-        dead=[letter["origin"] for letter in _dead(flow, "payments")],
-        dead_elsewhere=len(_dead(flow, "emails")) + outbox["dead_letters"],
-        flawed=_flawed(flow),
+        dead=[letter["origin"] for letter in dead if letter["queue"] == "payments"],
+        dead_elsewhere=sum(letter["queue"] != "payments" for letter in dead) + outbox["dead_letters"],
+        flawed=[f"{fault['key']}: {fault['flaw']}" for fault in flawed if fault["key"] in flow.orders],
         pending=outbox["pending"],
     )
 
@@ -111,11 +112,10 @@ def _entries(flow: Flow) -> list[str]:
     return [json.loads(entry)["id"] for entry in found]
 
 
-def _dead(flow: Flow, queue: str) -> list[dict[str, Any]]:
-    return run(flow.ground, "dlq", "list", "--queue", queue, "--all")
-
-
-def _flawed(flow: Flow) -> list[str]:
-    """Of the flow's own bookings."""
-    found = run(flow.ground, "state", "verify", "--grace", "0s", fine=(0, _BREACHED))
-    return [f"{fault['key']}: {fault['flaw']}" for fault in found if fault["key"] in flow.orders]
+def _commands(flow: Flow) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+    """What TicketOps says of the outbox, of dead letters, and of histories that are wrong."""
+    with ThreadPoolExecutor(3) as threads:
+        outbox = threads.submit(run, flow.ground, "outbox", "stats")
+        dead = threads.submit(run, flow.ground, "dlq", "list", "--queue", "payments", "--queue", "emails", "--all")
+        flawed = threads.submit(run, flow.ground, "state", "verify", "--grace", "0s", fine=(0, _BREACHED))
+        return outbox.result()[0], dead.result(), flawed.result()

@@ -18,7 +18,7 @@ from ticketops.demo.flow.orders import Order, orders
 from ticketops.demo.flow.provider import PaymentProvider
 from ticketops.demo.flow.seats import TIMEOUT, SeatService
 from ticketops.demo.flow.sender import HostileSender
-from ticketops.demo.flow.topics import lag, start_at_end
+from ticketops.demo.flow.topics import lag, shares, start_at_end
 from ticketops.demo.flow.work import Work
 from ticketops.demo.ground import Ground
 from ticketops.demo.relays import LEASE_SECONDS
@@ -42,6 +42,8 @@ class FlowPlan:
     """Hostile events for each payment event that the provider writes."""
     desks: int = 4
     """Threads that book."""
+    pause: float = 0.0
+    """Seconds that each of them rests after a booking."""
     relays: Sequence[str] = ("relay-1", "relay-2")
     payments: Sequence[str] = ("payments-1", "payments-2")
     emails: Sequence[str] = ("emails-1", "emails-2")
@@ -135,6 +137,14 @@ class Flow:
             return False
         return self.count_ended() == len(self.orders) and self._ask(_PENDING) == 0 and self._lag() == 0
 
+    def is_shared_out(self) -> bool:
+        """True where every worker has its part of the partitions."""
+        for (topic, group), names in zip(groups(self.config), (self.plan.payments, self.plan.emails), strict=True):
+            free, owned = shares(self.config, topic, group)
+            if free or len(owned) != len(names) or not all(owned):
+                return False
+        return True
+
     def what_is_left(self) -> str:
         """In words, for who waited too long."""
         ended = self.count_ended()
@@ -166,6 +176,7 @@ class Flow:
                 if not some:
                     return
                 desk.book(some[0])
+                stopping.wait(self.plan.pause)
         finally:
             desk.close()
 

@@ -1,10 +1,12 @@
 """Topics as the players see them: read by a group, and how far groups have come."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from ticketops.config import Config
 from ticketops.errors import BackendError
@@ -41,10 +43,14 @@ class GroupReader:
 
 def start_at_end(config: Config, groups: Sequence[tuple[str, str]]) -> None:
     """Let groups, each given with its topic, begin after what is there now; they must have no members."""
-    for topic, group in groups:
-        with _opened(config, group) as consumer:
-            ends = [TopicPartition(topic, number, end) for number, end in _ends(consumer, topic).items()]
-            consumer.commit(offsets=ends, asynchronous=False)
+    with ThreadPoolExecutor(len(groups)) as threads:
+        list(threads.map(lambda place: _start_at_end(config, *place), groups))
+
+
+def _start_at_end(config: Config, topic: str, group: str) -> None:
+    with _opened(config, group) as consumer:
+        ends = [TopicPartition(topic, number, end) for number, end in _ends(consumer, topic).items()]
+        consumer.commit(offsets=ends, asynchronous=False)
 
 
 def lag(config: Config, topic: str, group: str) -> int:
@@ -53,6 +59,19 @@ def lag(config: Config, topic: str, group: str) -> int:
         ends = _ends(consumer, topic)
         found = consumer.committed([TopicPartition(topic, number) for number in ends], timeout=_ANSWER)
         return sum(ends[place.partition] - max(0, place.offset) for place in found)
+
+
+def shares(config: Config, topic: str, group: str) -> tuple[int, list[int]]:
+    """Partitions of a topic that no member of the group has, and how many each member has."""
+    settings = {"bootstrap.servers": config.kafka.bootstrap_servers, "log_level": 0}
+    admin = AdminClient(settings)
+    try:
+        partitions = len(admin.list_topics(topic, timeout=_ANSWER).topics[topic].partitions)
+        members = admin.describe_consumer_groups([group])[group].result(_ANSWER).members
+    except KafkaException as error:
+        raise BackendError("the demo's group could not be looked at", why=str(error)) from error
+    owned = [len(member.assignment.topic_partitions) if member.assignment else 0 for member in members]
+    return partitions - sum(owned), owned
 
 
 @contextmanager
