@@ -63,7 +63,7 @@ def lag(config: Config, topic: str, group: str) -> int:
 
 def shares(config: Config, topic: str, group: str) -> tuple[int, list[int]]:
     """Partitions of a topic that no member of the group has, and how many each member has."""
-    settings = {"bootstrap.servers": config.kafka.bootstrap_servers, "log_level": 0}
+    settings: dict[str, Any] = {"bootstrap.servers": config.kafka.bootstrap_servers, "log_level": 0}
     admin = AdminClient(settings)
     try:
         partitions = len(admin.list_topics(topic, timeout=_ANSWER).topics[topic].partitions)
