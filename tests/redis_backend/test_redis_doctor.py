@@ -190,13 +190,19 @@ def test_no_command_takes_a_whole_queue_at_once(own_valkey: ValkeyServer) -> Non
         bookings.worker.enqueue(bookings.worker.item(f"E{number % 3}"))
     with client_of(own_valkey) as watcher:
         watcher.config_resetstat()
+        watcher.config_set("slowlog-max-len", 100_000)
+        watcher.config_set("slowlog-log-slower-than", 0)
         bookings.queue.count()
         bookings.queue.newest_failure()
         marks = [letter.mark for letter in bookings.queue.scan(EVERYTHING)]
         list(bookings.queue.faults(60.0))
         bookings.queue.requeue(order(), marks[:100])
         used = {name.removeprefix("cmdstat_") for name in watcher.info("commandstats")}
+        said = [entry["command"].decode(errors="replace").split() for entry in watcher.slowlog_get(100_000)]
     box.leave()
     assert len(marks) == 700
     assert used & {"evalsha", "zrange"}
     assert not used & {"keys", "smembers", "hgetall", "hkeys", "hvals", "sort", "zrangebyscore", "flushall", "flushdb"}
+    ranges = [words for words in said if words[0].lower() in {"zrange", "lrange"}]
+    assert ranges
+    assert [words for words in ranges if words[2:4] == ["0", "-1"]] == []
