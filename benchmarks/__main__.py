@@ -34,6 +34,7 @@ MODULES = (
     "operations",
     "dead_outbox",
     "bookings",
+    "trace_story",
 )
 _SIZES = ("bookings", "kills")
 _WARM_UP = 400_000

@@ -40,6 +40,8 @@ _CHUNK: Final = 1_000
 _ROUND: Final = 0.05
 _REPORT: Final = 0.5
 """Seconds between two reports of progress."""
+_LATE: Final = 50
+"""Records in a row after which a window is over: times are those of several producers, and not in order."""
 _OUT_OF_RANGE: Final = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})  # noqa: SLF001 - public under this name
 
 
@@ -52,14 +54,19 @@ class _Reading:
     """Where the brokers say that its time begins."""
     records: list[Record] = field(default_factory=list)
     read: int = 0
+    past: int = 0
+    """Records in a row that are younger than the window."""
     ended: Ended | None = None
 
     def take(self, message: Message, most: int) -> None:
         """Most records are others': only their time and key are looked at."""
         at = _time(message)
         if at is not None and at > self.window.until:
-            self.ended = Ended.PAST
+            self.past += 1
+            if self.past >= _LATE:
+                self.ended = Ended.PAST
             return
+        self.past = 0
         self.read += 1
         if message.key() in self.window.keys:
             self.records.append(_record(record_of(message), at))

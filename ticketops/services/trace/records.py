@@ -16,10 +16,12 @@ from ticketops.domain.trace.facts import Ended, Identity, Record, Search, record
 from ticketops.ports.trace import RecordSearch, Window, WindowRead
 from ticketops.services.trace.places import Ground
 
-_NEAR: Final = (timedelta(seconds=5), timedelta(seconds=30))
+_CLOSE: Final = (timedelta(seconds=0.5), timedelta(seconds=10))
 """A record is as old as its sending: just before its event was marked as published."""
+_NEAR: Final = (timedelta(seconds=10), timedelta(seconds=60))
+"""For a relay that was held up, and clocks that differ a little."""
 _WIDE: Final = (timedelta(minutes=15), timedelta(minutes=15))
-"""For clocks that differ, and for a relay that was cut off between sending and marking."""
+"""For clocks that differ much, and for a relay that was cut off between sending and marking."""
 _BEFORE_MOVE: Final = timedelta(seconds=30)
 """A payment event is consumed within this time, or it is not looked for."""
 _MOVES: Final = 8
@@ -64,13 +66,15 @@ class RecordHunt:
         topics = {topic for topic in places.values() if topic} | {self._ground.payments_topic}
         sizes = self._search.partitions(sorted(topics), self._left())
         here = [event for event in published if places[event.id] in sizes]
-        for span, own, most in (
-            (_NEAR, True, self._ground.most),
-            (_WIDE, True, self._ground.most),
+        most = self._ground.most
+        for span, own, bound in (
+            (_CLOSE, True, most),
+            (_NEAR, True, 5 * most),
             (_NEAR, False, _MOST_BESIDE),
+            (_WIDE, True, 5 * most),
         ):
             missing = [event for event in here if not self._is_found(event)]
-            self._look(missing, places, sizes, span, own=own, most=most)
+            self._look(missing, places, sizes, span, own=own, most=bound)
         for event in published:
             self._found.searches.append(self._told(event, places[event.id], sizes))
         self._beside(moves, sizes)
