@@ -23,7 +23,7 @@ from ticketops.wiring.transitions import open_booking_flow
 
 NAME = "trace-story"
 TITLE = "one booking's story among many records"
-SECONDS = 1800
+SECONDS = 900
 _TOPIC = "trace-events"
 _SPAN = timedelta(hours=1)
 """The records' times are spread over it, so that the brokers' time index has something to find."""
