@@ -53,7 +53,7 @@ class Signals:
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.received is not None:
-            self._say("second signal: ending at once; what was in flight is sent again by the next relay")
+            self._say("second signal: ending at once; what was in flight is repeated by the next process")
             os._exit(128 + number)
         self.received = number
         self.stopping.set()
