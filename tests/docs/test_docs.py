@@ -33,7 +33,7 @@ DOCKERFILE = ROOT / "deploy/Dockerfile"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^\s*(?:\$ )?(?:\S*/)?ticketops (.*)$")
 _CODE = re.compile(r"`([^`\n]+)`")
-_KEY = re.compile(r"(postgres|kafka|redis|outbox|relay|dlq|worker|http|log)(\.[a-z_]+)+")
+_KEY = re.compile(r"(postgres|kafka|redis|outbox|relay|dlq|lag|status|alerts|otel|worker|http|log)(\.[a-z_]+)+")
 _FUNCTIONS = {"outbox.add"}
 _FILE = re.compile(r".*\.(md|toml|py|sql)")
 

@@ -15,6 +15,7 @@ from ticketops.options import (
     LagOptions,
     LogOptions,
     MachineOptions,
+    OtelOptions,
     OutboxOptions,
     PostgresOptions,
     RedisOptions,
@@ -53,6 +54,7 @@ class Config:
     status: Thresholds = field(default_factory=Thresholds)
     worker: WorkerOptions = field(default_factory=WorkerOptions)
     alerts: AlertsOptions = field(default_factory=AlertsOptions)
+    otel: OtelOptions = field(default_factory=OtelOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
     log: LogOptions = field(default_factory=LogOptions)
 

@@ -33,6 +33,8 @@ class Draft:
         self._compensations: list[Compensation] = []
         self._subject = subject
         self._new: dict[str, Any] = {}
+        self.trace_parent: str | None = None
+        """The trace context that outbox events from here on belong to."""
 
     @property
     def subject(self) -> Subject:
@@ -84,8 +86,9 @@ class Draft:
         return target
 
     def emit(self, event: OutboxEvent) -> None:
-        """Add an outbox event of one's own."""
-        self._events.append(event)
+        """Add an outbox event of one's own; it gets the draft's trace context unless it has one."""
+        own = event.trace_parent is not None or self.trace_parent is None
+        self._events.append(event if own else replace(event, trace_parent=self.trace_parent))
 
     def compensate(self, kind: CompensationType, *, reference_id: str, error: str, payload: str = "") -> None:
         """Add a row for the saga to retry."""

@@ -19,6 +19,8 @@ class Routes:
     on_failure: FailurePolicy
     on_failure_by_topic: Mapping[str, FailurePolicy]
     no_headers: frozenset[str]
+    trace_field: str = ""
+    """The payload's field that holds the trace context; empty: none."""
 
     def policy(self, topic: str | None) -> FailurePolicy:
         """The failure policy of a topic, or of an event that has none."""
@@ -27,7 +29,9 @@ class Routes:
     def record(self, event: PendingEvent) -> OutgoingRecord | None:
         """The record of an event; None where its aggregate type has no topic."""
         topic = topic_of(event.aggregate_type, self.topics)
-        return record_for(event, topic, headers=topic not in self.no_headers) if topic else None
+        if topic is None:
+            return None
+        return record_for(event, topic, headers=topic not in self.no_headers, trace_field=self.trace_field)
 
 
 @dataclass(slots=True)

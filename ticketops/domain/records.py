@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from ticketops.domain.outbox import PendingEvent
+import msgspec
+
+from ticketops.domain.outbox import MAX_TRACE_PARENT, PendingEvent
 from ticketops.domain.relay import OutgoingRecord
 
 EVENT_ID = "ticketops-event-id"
@@ -26,12 +28,34 @@ def topic_of(aggregate_type: str, topics: Mapping[str, str]) -> str | None:
 
 
 def record_for(
-    event: PendingEvent, topic: str, *, headers: bool, extra: tuple[tuple[str, bytes], ...] = ()
+    event: PendingEvent,
+    topic: str,
+    *,
+    headers: bool,
+    extra: tuple[tuple[str, bytes], ...] = (),
+    trace_field: str = "",
 ) -> OutgoingRecord:
-    """The record of one event: key and value as stored; `headers` false sends none at all."""
+    """The record of one event: key and value as stored; `headers` false sends none at all.
+
+    `trace_field`: the payload's field that holds the trace context of an event that has none beside it.
+    """
+    if trace_field and headers and event.trace_parent is None:
+        event = event._replace(trace_parent=_field(event.payload, trace_field))
     return OutgoingRecord(
         topic, event.aggregate_id.encode(), event.payload, [*_headers(event), *extra] if headers else None
     )
+
+
+def _field(payload: bytes | None, name: str) -> str | None:
+    """A member of the payload that is text that a header can hold; None where there is none."""
+    if payload is None or name.encode() not in payload:
+        return None
+    try:
+        found = msgspec.json.decode(payload, type=dict[str, msgspec.Raw]).get(name)
+        value = None if found is None else msgspec.json.decode(found, type=str)
+    except msgspec.DecodeError:
+        return None
+    return value if value and value.isascii() and value.isprintable() and len(value) <= MAX_TRACE_PARENT else None
 
 
 def _uuid_text(event_id: bytes) -> bytes:

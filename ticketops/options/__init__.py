@@ -9,6 +9,7 @@ from ticketops.options.daemons import HttpOptions, LogOptions, RelayOptions
 from ticketops.options.dlq import DlqOptions, QueueOptions
 from ticketops.options.lag import LagOptions
 from ticketops.options.machines import HistoryColumns, MachineOptions, Places, StateOptions, SubjectColumns
+from ticketops.options.otel import OtelOptions
 from ticketops.options.outbox import OutboxColumns, OutboxOptions
 from ticketops.options.redis import RedisOptions, RedisQueueOptions, RedisTlsOptions
 from ticketops.options.workers import BookingsOptions, EmailsOptions, PaymentsOptions, WorkerOptions
@@ -24,6 +25,7 @@ __all__ = [
     "LagOptions",
     "LogOptions",
     "MachineOptions",
+    "OtelOptions",
     "OutboxColumns",
     "OutboxOptions",
     "PaymentsOptions",

@@ -61,6 +61,8 @@ class OutboxOptions:
     """Topic = policy, where it differs."""
     no_headers: tuple[str, ...] = ()
     """Topics whose records carry no headers, as today's processor writes them."""
+    trace_field: str = ""
+    """The payload's own field with a W3C traceparent, where `columns.trace_parent` is empty; empty: there is none."""
     on_published: Literal["mark", "delete"] = "mark"
     """`mark` sets PUBLISHED and published_at; `delete` removes the row."""
     retention_days: Annotated[float, Meta(ge=0)] = 7.0

@@ -94,7 +94,9 @@ class Replay:
         if topic is None:
             return None
         extra = ((REPLAY, str(operation.id).encode()),)
-        return record_for(event, topic, headers=topic not in self._outbox.no_headers, extra=extra)
+        field = "" if self._outbox.columns.trace_parent else self._outbox.trace_field
+        headers = topic not in self._outbox.no_headers
+        return record_for(event, topic, headers=headers, extra=extra, trace_field=field)
 
     def _deliver(self, records: Sequence[OutgoingRecord]) -> frozenset[int]:
         """Send until everything is acknowledged or refused; the refused ones, by index."""

@@ -84,6 +84,7 @@ def open_relay(config: "Config", metrics: "RelayMetrics", until: "Until") -> "Re
     """The relay of one process, not started yet."""
     from ticketops.backends.postgres.relay_care import PostgresOutboxCare  # noqa: PLC0415 - loads the driver
     from ticketops.services.relay.daemon import RelayDaemon, RelayParts  # noqa: PLC0415
+    from ticketops.wiring.tracing import open_tracer  # noqa: PLC0415
 
     me, relay = identity(config), config.relay
     parts = RelayParts(
@@ -98,6 +99,7 @@ def open_relay(config: "Config", metrics: "RelayMetrics", until: "Until") -> "Re
             application="ticketops relay care",
         ),
         waker=lambda: _open_waker(config),
+        tracer=open_tracer(config, "relay"),
     )
     return RelayDaemon(parts, me, config.outbox, relay, metrics, until=until)
 

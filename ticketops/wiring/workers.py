@@ -80,11 +80,14 @@ def open_dry_run(config: "Config", choice: Choice, *, timeout: float) -> "tuple[
 def _parts(config: "Config", job: "Job", choice: Choice, metrics: "WorkerMetrics") -> "ConsumerParts":
     from ticketops.backends.postgres.consumer_journal import PostgresAttemptJournal  # noqa: PLC0415 - loads the driver
     from ticketops.services.consumers.daemon import ConsumerParts  # noqa: PLC0415
+    from ticketops.services.tracing import traced_handlers  # noqa: PLC0415
+    from ticketops.wiring.tracing import open_tracer  # noqa: PLC0415
 
-    application = f"ticketops {job.name}"
+    application, tracer = f"ticketops {job.name}", open_tracer(config, job.name)
     return ConsumerParts(
         source=lambda: open_source(config, job, start=choice.start),
-        handler=handlers(config, choice.worker, metrics),
+        handler=traced_handlers(handlers(config, choice.worker, metrics), tracer),
+        tracer=tracer,
         sink=lambda name: open_sink(config, job, name),
         journal=lambda: PostgresAttemptJournal(
             config.postgres, job.group, uuid4(), application=f"{application} journal"

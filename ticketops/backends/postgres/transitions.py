@@ -19,6 +19,7 @@ from ticketops.domain.machine import Machine
 from ticketops.domain.operations import AuditEntry
 from ticketops.domain.outbox import OutboxEvent
 from ticketops.domain.subjects import Change, Move, Subject
+from ticketops.domain.tracing import with_field
 from ticketops.errors import RefusedError, SchemaError
 from ticketops.options import OutboxOptions, Places, PostgresOptions
 
@@ -156,8 +157,11 @@ class PostgresUnit:
 
     def write(self, events: Sequence[OutboxEvent]) -> None:
         """See ports.Unit."""
+        columns, field = self._outbox.columns, self._outbox.trace_field
+        if field and not columns.trace_parent:
+            events = with_field(events, field)
         if events:
-            write(self._connection, events, self._schema, self._outbox.table, self._outbox.columns)
+            write(self._connection, events, self._schema, self._outbox.table, columns)
 
     def audit(self, entry: AuditEntry) -> None:
         """See ports.Unit."""

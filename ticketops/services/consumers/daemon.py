@@ -16,6 +16,7 @@ from ticketops.domain.workers import paused_topics
 from ticketops.errors import BackendError, TicketOpsError
 from ticketops.options import WorkerOptions
 from ticketops.ports.consumers import AttemptJournal, DeadLetterSink, Pauses, RecordHandler, RecordSource
+from ticketops.ports.tracing import Tracer
 from ticketops.services.consumers.dispatch import Bounds, Dispatch
 from ticketops.services.consumers.hand import Hand, HandSetup
 from ticketops.services.consumers.metrics import WorkerMetrics
@@ -57,6 +58,8 @@ class ConsumerParts:
     sink: Callable[[str], DeadLetterSink]
     journal: Callable[[], AttemptJournal]
     pauses: Callable[[], Pauses]
+    tracer: Tracer | None = None
+    """Closed with the worker; None: no spans are made."""
 
 
 def patience(options: WorkerOptions) -> Patience:
@@ -244,6 +247,12 @@ class ConsumerDaemon:
 
     def stop(self, timeout: float) -> bool:
         """Finish what is in hand within `timeout` seconds, commit, leave the group; True when all ended."""
+        clean = self._stop(timeout)
+        if self._parts.tracer is not None:
+            self._parts.tracer.close()
+        return clean
+
+    def _stop(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         loops = [self._reader_loop] if self._reader_loop else []
         for phase in (loops, self._hand_loops, self._others):

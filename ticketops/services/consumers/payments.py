@@ -10,6 +10,7 @@ from ticketops.domain.drafts import Draft
 from ticketops.domain.machine import Machine, Refusal, Why, decide
 from ticketops.domain.payment_notices import NoticeType, PaymentNotice, read_notice
 from ticketops.domain.subjects import CompensationType, Field, Subject
+from ticketops.domain.tracing import trace_parent_of
 from ticketops.errors import InvalidRecord, ServiceError
 from ticketops.ports.services import SeatRelease
 from ticketops.ports.transitions import TransitionStore, Unit
@@ -32,6 +33,14 @@ class PaymentsSetup:
     inbox_days: float
     meter: Meter = field(default_factory=NoMeter)
     """Hears of what was committed and of what was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a record says of itself, beside its payload."""
+
+    event_id: str
+    trace_parent: str | None
 
 
 class _Undo(Exception):
@@ -87,7 +96,8 @@ class PaymentsHandler:
                     outcomes[number] = Handled("duplicate", ids[number])
                     continue
                 fresh.discard(ids[number])
-                outcomes[number] = self._one(unit, found, drafts, notice, ids[number])
+                parent = trace_parent_of(records[number].headers)
+                outcomes[number] = self._one(unit, found, drafts, notice, _Source(ids[number], parent))
             failures = {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, Failure)}
             if failures:
                 refused |= failures
@@ -99,7 +109,12 @@ class PaymentsHandler:
         return outcomes
 
     def _one(
-        self, unit: Unit, found: Mapping[str, Subject], drafts: dict[str, Draft], notice: PaymentNotice, event_id: str
+        self,
+        unit: Unit,
+        found: Mapping[str, Subject],
+        drafts: dict[str, Draft],
+        notice: PaymentNotice,
+        source: "_Source",
     ) -> Outcome:
         subject = found.get(notice.booking_id)
         if subject is None:
@@ -107,7 +122,8 @@ class PaymentsHandler:
         draft = drafts.get(subject.key)
         if draft is None:
             draft = drafts[subject.key] = unit.draft(subject, triggered_by=TRIGGER)
-        outcome = apply(self._store.machine, draft, notice, lambda: self._release(draft, notice, event_id))
+        draft.trace_parent = source.trace_parent
+        outcome = apply(self._store.machine, draft, notice, lambda: self._release(draft, notice, source.event_id))
         if isinstance(outcome, Refusal):
             self._setup.meter.refused(self._store.machine.name, outcome)
             return _refused(InvalidRecord("the booking cannot take it", why=str(outcome)))

@@ -14,6 +14,7 @@ from ticketops.domain.relay import Identity
 from ticketops.errors import BackendUnavailable, TicketOpsError
 from ticketops.options import OutboxOptions, RelayOptions
 from ticketops.ports.relay import OutboxCare, OutboxSource, Publisher, ShardLeases, Waker
+from ticketops.ports.tracing import Tracer
 from ticketops.services.exposition import Health
 from ticketops.services.loop import Loop
 from ticketops.services.maintenance import Maintenance
@@ -23,6 +24,7 @@ from ticketops.services.relay.lane import Lane, LaneSetup
 from ticketops.services.relay.observer import Observer
 from ticketops.services.relay.state import RelayState
 from ticketops.services.relay.waking import Waking
+from ticketops.services.tracing import traced_meter
 
 _WITH_WAKER = 10.0
 """Polling rests this many times longer while a waker works."""
@@ -42,6 +44,7 @@ def routes_of(outbox: OutboxOptions) -> Routes:
         on_failure=outbox.on_failure,
         on_failure_by_topic=outbox.on_failure_by_topic,
         no_headers=frozenset(outbox.no_headers),
+        trace_field="" if outbox.columns.trace_parent else outbox.trace_field,
     )
 
 
@@ -65,6 +68,8 @@ class RelayParts:
     care: Callable[[], OutboxCare]
     waker: Callable[[], Waker | None]
     """None where waking is not possible, with the reason logged."""
+    tracer: Tracer | None = None
+    """Who is told of what was published; None: nobody."""
 
 
 class RelayDaemon:
@@ -148,7 +153,7 @@ class RelayDaemon:
             routes=routes_of(self._outbox),
             options=self._options,
             state=self._state,
-            observer=Observer(self._metrics),
+            observer=Observer(traced_meter(self._metrics, self._parts.tracer)),
             gives_up=lambda: time.monotonic() > self._give_up_at,
             poll=lambda: self._options.poll_interval * (_WITH_WAKER if self._waking.active else 1),
         )
@@ -262,6 +267,8 @@ class RelayDaemon:
             loop.stop()
         ended += [loop.join(max(0.1, deadline - time.monotonic())) for loop in self._others]
         self._hand_over()
+        if self._parts.tracer is not None:
+            self._parts.tracer.close()
         report = self._state.report(0.0)
         self._log.info("relay stopped", published=report.published, failed_attempts=report.failed, clean=all(ended))
         return all(ended)

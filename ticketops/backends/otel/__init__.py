@@ -1,0 +1,1 @@
+"""Spans for a collector of OpenTelemetry."""
