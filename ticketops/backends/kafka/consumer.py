@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     OFFSET_INVALID,
     TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
@@ -16,7 +15,9 @@ from confluent_kafka import (
 )
 
 from ticketops.backends.kafka.errors import BACKEND, from_driver, translated
+from ticketops.backends.kafka.orphans import OrphanWatch
 from ticketops.backends.kafka.settings import Setting, client_settings
+from ticketops.backends.kafka.starts import places_at
 from ticketops.domain.consuming import Partition, Position, Record
 from ticketops.domain.start_at import StartAt, StartKind
 from ticketops.errors import BackendError, BackendUnavailable, SchemaError
@@ -110,6 +111,7 @@ class KafkaRecordSource:
         self._again: dict[Partition, int] = {}
         """Those of them that came to nothing, mostly by a rebalance at the same moment; no later record may come."""
         self._again_at = 0.0
+        self._watch = OrphanWatch(self._settings, topics) if member else None
         self._consumer: Consumer | None = None
         self._trouble = ""
         self._probe_at = 0.0
@@ -120,10 +122,12 @@ class KafkaRecordSource:
     def open(self, listener: Rebalance) -> None:
         """See ports.RecordSource."""
         self._listener = listener
-        consumer = self._made()
-        self._require_topics(consumer)
+        self._require_topics(self._made())
+        self._join()
+
+    def _join(self) -> None:
         with translated():
-            consumer.subscribe(
+            self._made().subscribe(
                 self._topics,
                 on_assign=lambda _, given: self._assigned(given),
                 on_revoke=lambda _, taken: self._revoked(taken),
@@ -132,6 +136,7 @@ class KafkaRecordSource:
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
         """See ports.RecordSource."""
+        self._join_anew_where_partitions_are_nobodys()
         consumer = self._opened()
         with translated():
             first = consumer.poll(timeout)
@@ -140,6 +145,17 @@ class KafkaRecordSource:
         self._look_after(consumer)
         self._commit_again()
         return [record for message in messages if (record := self._record(message)) is not None]
+
+    def _join_anew_where_partitions_are_nobodys(self) -> None:
+        """As a new member, without a name: that alone makes the group share everything out again."""
+        orphans = self._watch.look(time.monotonic()) if self._watch else frozenset()
+        if not orphans:
+            return
+        _LOG.warning("partitions of the group have no owner; joins it anew, without its name: %s", sorted(orphans))
+        self._watch = None
+        self.close()
+        del self._settings["group.instance.id"]
+        self._join()
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """See ports.RecordSource."""
@@ -247,6 +263,8 @@ class KafkaRecordSource:
         consumer = self._opened()
         self._guarded(lambda: consumer.incremental_assign(self._started_at(consumer, given)))
         self._guarded(lambda: self._told().assigned(_partitions(given)))
+        if self._watch is not None:
+            self._watch.begin(time.monotonic())
         chosen, self._chosen = self._chosen, {}
         self._guarded(lambda: self.commit(chosen, wait=False))
 
@@ -336,31 +354,6 @@ class KafkaRecordSource:
         self._trouble = ""
 
 
-def places_at(consumer: Consumer, places: Sequence[TopicPartition], start: StartAt) -> list[TopicPartition]:
-    """The partitions with the offset that each begins at."""
-    match start.kind:
-        case StartKind.BEGINNING:
-            offset = OFFSET_BEGINNING
-        case StartKind.END:
-            return [_at(place, _end(consumer, place)) for place in places]
-        case StartKind.OFFSET:
-            offset = start.value
-        case StartKind.TIME:
-            asked = [TopicPartition(place.topic, place.partition, start.value) for place in places]
-            found = consumer.offsets_for_times(asked, timeout=_ANSWER)
-            return [place if place.offset >= 0 else _at(place, _end(consumer, place)) for place in found]
-        case _:
-            offset = OFFSET_INVALID
-    return [_at(place, offset) for place in places]
-
-
-def _end(consumer: Consumer, place: TopicPartition) -> int:
-    found = consumer.get_watermark_offsets(place, timeout=_ANSWER)
-    if found is None:
-        raise BackendUnavailable(BACKEND, why=f"no answer about the end of {place.topic}/{place.partition}")
-    return int(found[1])
-
-
 def record_of(message: Message) -> Record:
     """A message of the driver as ours."""
     kind, at = message.timestamp()
@@ -380,10 +373,6 @@ def _number(value: int | None) -> int:
 
 def _bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
-
-
-def _at(place: TopicPartition, offset: int) -> TopicPartition:
-    return TopicPartition(place.topic, place.partition, offset)
 
 
 def _partitions(places: Sequence[TopicPartition]) -> list[Partition]:

@@ -6,9 +6,10 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from ticketops.backends.kafka.consumer import consumer_settings, places_at, record_of
+from ticketops.backends.kafka.consumer import consumer_settings, record_of
 from ticketops.backends.kafka.errors import BACKEND, from_driver, translated
 from ticketops.backends.kafka.settings import Setting
+from ticketops.backends.kafka.starts import places_at
 from ticketops.domain.consuming import Partition, Record
 from ticketops.domain.start_at import StartAt, StartKind
 from ticketops.errors import BackendUnavailable, SchemaError
