@@ -4,20 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from textual.widgets import Input
 
+from support.dashboard_sources import Known
 from support.snapshots import LETTERS, OUTBOX, everything, group, said
-from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue
 from ticketops.domain.lag.verdicts import Verdict
 from ticketops.domain.overview.check import Thresholds
 from ticketops.domain.overview.checks import checks
 from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.services.overview.status import Status
 from ticketops.tui.app import Dashboard
-from ticketops.tui.sources import Letters
 
 HOSTILE = "\x1b[31m[/red] [b]x\u202e\u200b 🎫 " + "y" * 1000
 
@@ -28,6 +27,7 @@ class Scripted:
     def __init__(self) -> None:
         self.told: Callable[[Status], None] = lambda _: None
         self.stopped = False
+        self.past: list[Status] = []
 
     def start(self) -> None:
         """Nothing by itself."""
@@ -36,24 +36,37 @@ class Scripted:
         self.stopped = True
 
     def say(self, snapshot: Snapshot) -> None:
-        self.told(Status(snapshot, checks(snapshot, Thresholds()), None))
+        lines = checks(snapshot, Thresholds())
+        trails = {(line.area, line.subject): (1.0, None, 3.0) for line in lines}
+        status = Status(snapshot, lines, None, trails=trails)
+        self.past.append(status)
+        self.told(status)
+
+    def around(self, moment: datetime, steps: int) -> Status | None:
+        others = [status for status in self.past if (status.snapshot.at - moment).total_seconds() * steps > 0]
+        return min(others, key=lambda one: abs(one.snapshot.at - moment), default=None)
 
 
-def dashboard(feed: Scripted) -> Dashboard:
+def dashboard(feed: Scripted, known: Known | None = None, **options: Any) -> Dashboard:
     def make(told: Callable[[Status], None], _: object) -> Any:
         feed.told = told
         return feed
 
-    letters = Letters(MemoryDeadLetterQueue, lambda: datetime.now(UTC))
-    return Dashboard(make, letters, context="PROD-EU", read_only=True)
+    sources = (known or Known()).sources()
+    return Dashboard(make, sources, context="PROD-EU", read_only=True, **options)
 
 
-def run(scene: Callable[[Any, Scripted], Coroutine[Any, Any, None]], size: tuple[int, int] = (80, 24)) -> None:
+def run(
+    scene: Callable[[Any, Scripted], Coroutine[Any, Any, None]],
+    size: tuple[int, int] = (80, 24),
+    known: Known | None = None,
+    **options: Any,
+) -> None:
     """Play a scene in a terminal of that size."""
 
     async def play() -> None:
         feed = Scripted()
-        app = dashboard(feed)
+        app = dashboard(feed, known, **options)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             await scene(pilot, feed)

@@ -2,14 +2,27 @@
 
 import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import invocation
 from ticketops.errors import UsageError
+
+if TYPE_CHECKING:
+    from ticketops.config import Config
+    from ticketops.tui.sources import Sources
+
+
+class Theme(StrEnum):
+    """Colors of the screen."""
+
+    DARK = "dark"
+    LIGHT = "light"
 
 
 def command(
@@ -18,6 +31,7 @@ def command(
     every: Annotated[
         float, typer.Option("--every", min=1.0, metavar="SECONDS", help="Time after which a source is asked again.")
     ] = 5.0,
+    theme: Annotated[Theme, typer.Option("--theme", help="Colors; NO_COLOR in the environment: none.")] = Theme.DARK,
 ) -> None:
     """Look at everything on one screen, live: what is wrong, why, and what to run next. Changes nothing."""
     inv = invocation(ctx)
@@ -25,21 +39,40 @@ def command(
         raise UsageError("the dashboard needs a terminal", hint="`ticketops status --watch 5` works in a pipe")
     from ticketops.tui.app import Dashboard  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.tui.feed import Feed  # noqa: PLC0415
-    from ticketops.tui.sources import Letters  # noqa: PLC0415
-    from ticketops.wiring.deadletters import open_queue  # noqa: PLC0415
     from ticketops.wiring.overview import open_overview  # noqa: PLC0415
 
     config = inv.config
     timeout = inv.seconds or config.status.timeout
     overview = open_overview(config, timeout=timeout, remember=True, every=every)
-    letters = Letters(lambda name: open_queue(config, name, timeout=timeout), lambda: datetime.now(UTC))
     dashboard = Dashboard(
         lambda told, failed: Feed(overview, told, failed),
-        letters,
+        _sources(config, inv.timeout),
         context=config.context,
         read_only=config.read_only,
+        theme=theme,
         utf8=(sys.stdout.encoding or "").lower().startswith("utf"),
     )
     code = dashboard.run() or ExitCode.DONE
     sys.stdout.flush()
     os._exit(code)  # drivers that wait for a backend which hangs would keep the user waiting too
+
+
+def _sources(config: "Config", timeout: float) -> "Sources":
+    """What screens read, each within `timeout` seconds."""
+    from ticketops import wiring  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.tui.sources import Letters, Sources  # noqa: PLC0415
+    from ticketops.wiring.deadletters import open_queue  # noqa: PLC0415
+    from ticketops.wiring.store import open_operation_store  # noqa: PLC0415
+    from ticketops.wiring.trace import open_tracer  # noqa: PLC0415
+    from ticketops.wiring.transitions import open_state_view, open_stuck_finder  # noqa: PLC0415
+
+    quick = replace(config, postgres=wiring.bounded(config, timeout))
+    return Sources(
+        letters=Letters(lambda name: open_queue(config, name, timeout=timeout), lambda: datetime.now(UTC)),
+        outbox=lambda: wiring.open_outbox_admin(config, timeout=timeout),
+        relays=lambda: wiring.open_shard_leases(config, timeout=timeout),
+        states=lambda machine: open_state_view(config, machine, timeout=timeout),
+        stuck=lambda machine: open_stuck_finder(config, machine, timeout=timeout),
+        store=lambda: open_operation_store(quick),
+        trace=lambda key: open_tracer(config).trace(key, timeout, lambda _: None),
+    )

@@ -23,11 +23,16 @@ class Action:
 
 
 EVERYWHERE: Final = (
-    Action("app.goto", "colon", ":", "goto", "go anywhere: `home`, `dlq [QUEUE]`, `lag GROUP`, `quit`", footer=True),
+    Action("app.goto", "colon", ":", "goto", "go anywhere, in the words of the commands; see below", footer=True),
     Action("app.freeze", "p", "p", "freeze", "stop time: what is shown stays; go on exploring", footer=True),
-    Action("app.now", "r", "r", "refresh", "show what is known now"),
+    Action("app.step(-1)", "less_than_sign", "< >", "step back", "freeze, and step through what was known: two hours"),
+    Action("app.step(1)", "greater_than_sign", "", "", ""),
+    Action("app.step(-12)", "left_curly_bracket", "{ }", "by a minute", "the same, twelve snapshots at once"),
+    Action("app.step(12)", "right_curly_bracket", "", "", ""),
+    Action("app.now", "r", "r", "refresh", "read a list again; home: show what is known now"),
     Action("app.copy_row", "y", "y", "copy", "copy the row under the cursor to the clipboard of your terminal"),
     Action("app.copy_command", "Y", "Y", "copy command", "copy the command that would do or show the same"),
+    Action("app.lights", "T", "T", "theme", "dark or light; NO_COLOR in the environment: neither"),
     Action("app.help", "question_mark", "?", "help", "this page", footer=True),
     Action("app.leave", "q,ctrl+c", "q", "quit", "leave at once, whatever hangs", footer=True),
 )
@@ -45,6 +50,8 @@ IN_TABLES: Final = (
     Action("screen.zoom", "z", "z", "zoom", "give all the room to the pane that has the keys, or give it back"),
     Action("screen.back", "escape", "Esc", "back", "end the filter, then go back", footer=True),
 )
+
+IN_TEXTS: Final = (Action("screen.back", "escape", "Esc", "back", "go back", footer=True),)
 
 
 def bindings(*actions: Action) -> list[Binding]:

@@ -1,26 +1,31 @@
 """The dashboard: reads the snapshot, asks services, changes nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from ticketops.domain.overview.check import Check
 from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.services.overview.status import Status
 from ticketops.tui.actions import EVERYWHERE, bindings
+from ticketops.tui.background import once
 from ticketops.tui.feed import Feed
 from ticketops.tui.looks import safe
+from ticketops.tui.places import place_of
+from ticketops.tui.plain import Ascii
 from ticketops.tui.screens.goto import GotoScreen
-from ticketops.tui.screens.group import GroupScreen
 from ticketops.tui.screens.help import HelpScreen
 from ticketops.tui.screens.home import HomeScreen
-from ticketops.tui.screens.letters import GroupsScreen
-from ticketops.tui.sources import Letters
+from ticketops.tui.sources import Sources
 
+DARK: Final = "textual-dark"
+LIGHT: Final = "textual-light"
+_ASCII: Final = Ascii()
 MakeFeed = Callable[[Callable[[Status], None], Callable[[BaseException], None]], Feed]
 
 
@@ -34,18 +39,35 @@ class Dashboard(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*EVERYWHERE)]
 
     def __init__(
-        self, make_feed: MakeFeed, letters: Letters, *, context: str, read_only: bool, utf8: bool = True
+        self,
+        make_feed: MakeFeed,
+        sources: Sources,
+        *,
+        context: str,
+        read_only: bool,
+        utf8: bool = True,
+        theme: str = "dark",
     ) -> None:
         """`make_feed` makes the source of snapshots, told whom to call."""
         super().__init__()
+        self.theme = LIGHT if theme == "light" else DARK
         self.context = context
         self.read_only = read_only
         self.snapshot: Snapshot | None = None
         self.frozen_at: datetime | None = None
         self.utf8 = utf8
-        self._letters = letters
+        self._sources = sources
+        self._steps = 0
+        """Wanted, while others are under way."""
+        self._stepping = False
         self._latest: Status | None = None
+        self.shown: Status | None = None
         self._feed = make_feed(self._told, self._failed)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """See App."""
+        filters = super().get_line_filters()
+        return filters if self.utf8 else [*filters, _ASCII]
 
     def on_mount(self) -> None:
         """Paint first, then ask."""
@@ -64,49 +86,46 @@ class Dashboard(App[int]):
             self._show(status)
 
     def _show(self, status: Status) -> None:
-        self.snapshot = status.snapshot
+        self.snapshot, self.shown = status.snapshot, status
         for screen in self.screen_stack:
-            if hasattr(screen, "arrived"):
+            if screen.is_mounted and hasattr(screen, "arrived"):
                 screen.arrived(status)
         for head in self.screen.query("Head"):
             head.refresh()
 
     def drill(self, line: Check) -> None:
         """Look closer at what a line is about."""
-        match line.area:
-            case "lag":
-                self.open(GroupScreen(line.subject, utf8=self.utf8))
-            case "dlq":
-                self.open(GroupsScreen(line.subject, self._letters))
-            case _:
-                self.notify(safe(line.next or "there is nothing below this line"), title="next", markup=False)
+        words = _below(line)
+        if words and self._go(words):
+            return
+        self.notify(safe(line.next or "there is nothing below this line"), title="next", markup=False)
 
     def open(self, screen: "Screen[None]") -> None:
-        """Show a screen, with what is known already."""
+        """Show a screen; it takes what is known already from `shown`."""
         self.push_screen(screen)
-        status = self._latest
-        if status is not None and hasattr(screen, "arrived"):
-            self.call_after_refresh(screen.arrived, status)
 
     def action_goto(self) -> None:
         """Ask where to."""
-        self.push_screen(GotoScreen(), self._go)
+        self.push_screen(GotoScreen(), self._went)
 
-    def _go(self, words: list[str] | None) -> None:
-        match words:
-            case None | []:
-                return
-            case ["q" | "quit"]:
-                self.action_leave()
-            case ["home" | "status"]:
-                while len(self.screen_stack) > 2:  # noqa: PLR2004 - Textual's own and home
-                    self.pop_screen()
-            case ["dlq", queue]:
-                self.open(GroupsScreen(queue, self._letters))
-            case ["lag", group]:
-                self.open(GroupScreen(group, utf8=self.utf8))
-            case _:
-                self.notify(safe(f"unknown: {' '.join(words)}; home, dlq QUEUE, lag GROUP, quit"), markup=False)
+    def _went(self, words: list[str] | None) -> None:
+        if words and not self._go(words):
+            said = safe(" ".join(words))
+            self.notify(f"unknown: {said}; ? shows where one can go", severity="warning", markup=False)
+
+    def _go(self, words: Sequence[str]) -> bool:
+        """Go where words say; False where that is nowhere."""
+        if words[0] in {"q", "quit"}:
+            self.action_leave()
+        elif words[0] in {"home", "status"}:
+            while len(self.screen_stack) > 2:  # noqa: PLR2004 - Textual's own and home
+                self.pop_screen()
+        elif found := place_of(words):
+            place, arguments = found
+            self.open(place.make(self._sources, arguments))
+        else:
+            return False
+        return True
 
     def action_freeze(self) -> None:
         """Stop time, or let it go on."""
@@ -119,10 +138,41 @@ class Dashboard(App[int]):
         for head in self.screen.query("Head"):
             head.refresh()
 
+    def action_step(self, steps: int) -> None:
+        """Freeze, and show what was known so many snapshots earlier or later."""
+        if self.snapshot is None or (steps > 0 and self.frozen_at is None):
+            return
+        self._steps += steps
+        if not self._stepping:
+            self._step(self.snapshot.at)
+
+    def _step(self, moment: datetime) -> None:
+        steps, self._steps, self._stepping = self._steps, 0, True
+        home = self.screen_stack[1]
+        once(home, lambda: self._feed.around(moment, steps), self._stepped, self._not_stepped)
+
+    def _stepped(self, status: Status | None) -> None:
+        self._stepping = False
+        if status is None or (self.snapshot is not None and status.snapshot.at == self.snapshot.at):
+            self.notify("nothing more is known that way", timeout=2, markup=False)
+            return
+        self.frozen_at = status.snapshot.at
+        self._show(status)
+        if self._steps:
+            self._step(status.snapshot.at)
+
+    def _not_stepped(self, _: str) -> None:
+        self._stepping = False
+
+    def action_lights(self) -> None:
+        """Dark, or light."""
+        self.theme = LIGHT if self.theme == DARK else DARK
+
     def action_now(self) -> None:
         """Show what is known now."""
         if self._latest is not None and self.frozen_at is None:
             self._show(self._latest)
+        getattr(self.screen, "reload", bool)()
 
     def action_copy_row(self) -> None:
         """To the terminal's clipboard, by OSC 52."""
@@ -144,3 +194,19 @@ class Dashboard(App[int]):
         """Leave at once."""
         self._feed.stop()
         self.exit(0)
+
+
+def _below(line: Check) -> Sequence[str]:
+    """Where one looks closer at a line, in the words of `:`."""
+    match line.area:
+        case "lag" | "dlq":
+            return (line.area, line.subject)
+        case "outbox" | "relay":
+            return (line.area,)
+        case "state":
+            machine = line.subject.rpartition(" ")[0]
+            return ("state", machine) if machine else ("state",)
+        case "compensations":
+            return ("dlq",)
+        case _:
+            return ()

@@ -12,17 +12,25 @@ from ticketops.tui.looks import safe
 T = TypeVar("T")
 
 
-def once(screen: "Screen[None]", work: Callable[[], T], done: Callable[[T], None]) -> None:
-    """Do the work, then `done` in the screen's own thread, if the screen is still there; an error is told."""
+def once(
+    screen: "Screen[None]",
+    work: Callable[[], T],
+    done: Callable[[T], None],
+    failed: Callable[[str], None],
+) -> None:
+    """Do the work, then `done` in the screen's own thread, if the screen is still there; an error is told.
+
+    `failed` gets the error's text, safe for a terminal.
+    """
     app = screen.app
 
     def run() -> None:
         try:
             result = work()
         except TicketOpsError as error:
-            app.call_later(_tell, screen, f"{error.what}: {error.why}" if error.why else error.what)
+            app.call_later(_tell, screen, failed, f"{error.what}: {error.why}" if error.why else error.what)
         except Exception as error:  # noqa: BLE001 - the thread's outermost guard: the screen says so
-            app.call_later(_tell, screen, f"{type(error).__name__}: {error}")
+            app.call_later(_tell, screen, failed, f"{type(error).__name__}: {error}")
         else:
             app.call_later(_hand_over, screen, done, result)
 
@@ -30,10 +38,15 @@ def once(screen: "Screen[None]", work: Callable[[], T], done: Callable[[T], None
 
 
 def _hand_over(screen: "Screen[None]", done: Callable[[T], None], result: T) -> None:
-    if screen.is_attached:
+    if _there(screen):
         done(result)
 
 
-def _tell(screen: "Screen[None]", text: str) -> None:
-    if screen.is_attached:
-        screen.notify(safe(text), severity="error", markup=False)
+def _tell(screen: "Screen[None]", failed: Callable[[str], None], text: str) -> None:
+    if _there(screen):
+        screen.notify(safe(text[:500]), severity="error", markup=False)
+        failed(safe(text[:500]))
+
+
+def _there(screen: "Screen[None]") -> bool:
+    return screen.is_mounted and screen in screen.app.screen_stack

@@ -24,6 +24,7 @@ class Bar(Widget):
         """See Widget."""
         rule = "─" if draws_lines(self.app) else "-"
         right = Text(f" {self._right} {rule}" if self._right else "", no_wrap=True)
+        right.truncate(self.size.width * 2 // 3, overflow="ellipsis")
         left = Text(f"{rule} {self._left} ", "bold", no_wrap=True)
         left.truncate(max(self.size.width - right.cell_len - 1, 0), overflow="ellipsis")
         room = max(self.size.width - left.cell_len - right.cell_len, 0)

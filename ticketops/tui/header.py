@@ -27,6 +27,8 @@ class Head(Widget):
         left.append(" [READ-ONLY]" if getattr(app, "read_only", False) else "")
         left.append(self._time(snapshot))
         right = _backends(snapshot) if snapshot else Text("asking …", "dim")
+        if snapshot and left.cell_len + right.cell_len + 1 > self.size.width:
+            right = _backends(snapshot, brief=True)
         left.truncate(max(self.size.width - right.cell_len - 2, 0), overflow="ellipsis")
         room = max(self.size.width - left.cell_len - right.cell_len - 1, 1)
         return Text.assemble(left, " " * room, right, " ", no_wrap=True, overflow="ellipsis")
@@ -34,20 +36,23 @@ class Head(Widget):
     def _time(self, snapshot: Snapshot | None) -> Text:
         frozen = getattr(self.app, "frozen_at", None)
         if frozen is not None:
-            return Text(f" FROZEN at {frozen:%H:%M:%S}Z", STYLES[Grade.WARN])
+            ago = age_of(max(time.time() - frozen.timestamp(), 0.0))
+            return Text(f" FROZEN at {frozen:%H:%M:%S}Z ({ago} ago)", STYLES[Grade.WARN])
         if snapshot is None:
             return Text("")
         seconds = time.time() - snapshot.at.timestamp()
         return Text(f" {snapshot.at:%H:%M:%S}Z" + (f" ({age_of(seconds)} ago)" if seconds > _STALE else " live"))
 
 
-def _backends(snapshot: Snapshot) -> Text:
-    return Text(" | ").join([_backend(source.value, reading) for source, reading in snapshot.backends.items()])
+def _backends(snapshot: Snapshot, *, brief: bool = False) -> Text:
+    return Text(" | ").join([_backend(source.value, reading, brief) for source, reading in snapshot.backends.items()])
 
 
-def _backend(name: str, reading: Reading[object]) -> Text:
+def _backend(name: str, reading: Reading[object], brief: bool) -> Text:
     short = {"postgres": "PG"}.get(name, name.upper())
     if reading.fresh and reading.value is not None:
+        if brief:
+            return Text(f"{short} ok", STYLES[Grade.OK])
         latency = getattr(reading.value, "latency", 0.0)
         return Text(f"{short} ok {latency * 1000:.0f}ms", STYLES[Grade.OK])
     since = "" if reading.at is None else f" {age_of((reading.asked_at - reading.at).total_seconds())}"

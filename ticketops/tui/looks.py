@@ -1,6 +1,8 @@
 """How things look: a verdict is a symbol, a word and a color; never a color alone."""
 
+import shlex
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from rich.style import Style
@@ -70,6 +72,17 @@ def trend_of(line: Check) -> str:
     return f"{per:+.0f}/{unit}" if abs(per) >= 1 else f"{line.trend * 3600:+.1f}/h"
 
 
-def safe(text: object) -> str:
-    """Foreign text on one line, without anything that a terminal obeys."""
-    return terminal_safe(str(text))
+def moment_of(at: datetime) -> str:
+    """A time for a table, in UTC."""
+    return f"{at:%m-%d %H:%M:%S}"
+
+
+def command_of(*words: str) -> str:
+    """A command that can be pasted: nothing in a foreign word is obeyed by a shell or by a terminal."""
+    return shlex.join(map(safe, words))
+
+
+def safe(text: object, most: int = 2000) -> str:
+    """Foreign text on one line, without anything that a terminal obeys; at most so many characters of it."""
+    whole = str(text)
+    return terminal_safe(whole) if len(whole) <= most else terminal_safe(whole[:most]) + "…"

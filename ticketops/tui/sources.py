@@ -10,6 +10,12 @@ from ticketops.domain.dead_letter_stats import QueueTally, Tally
 from ticketops.domain.deadletters import DeadLetter, Narrowing
 from ticketops.domain.fingerprint import Group, group_of
 from ticketops.ports.deadletters import DeadLetterQueue
+from ticketops.ports.operations import OperationStore
+from ticketops.ports.outbox import OutboxAdmin
+from ticketops.ports.relay import ShardLeases
+from ticketops.ports.states import StateView
+from ticketops.services.trace.tracer import Story
+from ticketops.services.transitions.stuck import StuckFinder
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +52,18 @@ class Letters:
     def _opened(self, queue: str) -> Iterator[DeadLetterQueue]:
         with closing(self._opener(queue)) as opened:
             yield opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What screens read, opened anew for each read; every one bounds its own time."""
+
+    letters: Letters
+    outbox: Callable[[], OutboxAdmin]
+    relays: Callable[[], ShardLeases]
+    states: Callable[[str], StateView]
+    """By the machine's name."""
+    stuck: Callable[[str], StuckFinder]
+    """By the machine's name."""
+    store: Callable[[], OperationStore]
+    trace: Callable[[str], Story]

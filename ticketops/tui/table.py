@@ -207,7 +207,7 @@ class LineTable(ScrollView, can_focus=True):
             return self._strip(" ", titles, [_HEADING] * len(self._columns), PLAIN, width)
         number = y - 1 + int(self.scroll_offset.y)
         if number >= len(self._rows):
-            return Strip.blank(width)
+            return Strip([Segment(" " * width, PLAIN)], width)
         row = self._rows[number]
         over = _CURSOR if number == self._cursor and self.has_focus else PLAIN
         return self._strip("*" if row.key in self._marked else " ", row.cells, row.styles, over, width)

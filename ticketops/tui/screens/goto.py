@@ -7,6 +7,8 @@ from textual.binding import BindingType
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from ticketops.tui.places import PLACES
+
 
 class GotoScreen(ModalScreen[list[str] | None]):
     """One line."""
@@ -15,8 +17,8 @@ class GotoScreen(ModalScreen[list[str] | None]):
 
     def compose(self) -> ComposeResult:
         """See ModalScreen."""
-        yield Input(placeholder="home · dlq QUEUE · lag GROUP · quit", id="goto")
+        yield Input(placeholder="home, " + ", ".join(place.shown for place in PLACES) + ", quit", id="goto")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go there."""
-        self.dismiss(event.value.split())
+        self.dismiss(event.value.removeprefix(":").split())

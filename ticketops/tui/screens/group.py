@@ -5,14 +5,13 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from ticketops.domain.overview.snapshot import GroupLag, PartitionLag
 from ticketops.services.overview.status import Status
-from ticketops.tui.bar import Bar
-from ticketops.tui.looks import PLAIN, STYLES, SYMBOLS, age_of, safe, sparkline
+from ticketops.tui.looks import PLAIN, STYLES, SYMBOLS, age_of, command_of, draws_lines, safe, sparkline
 from ticketops.tui.reasons import group_of
+from ticketops.tui.screens.reading import pane
 from ticketops.tui.screens.tabled import TabledScreen
 from ticketops.tui.table import Column, Row
 
@@ -32,17 +31,13 @@ class GroupScreen(TabledScreen):
         Column("MEMBER", most=30, spare=True),
     )
 
-    def __init__(self, group: str, *, utf8: bool) -> None:
+    def __init__(self, group: str) -> None:
         super().__init__(f"consumer group {safe(group)}")
         self._group = group
-        self._utf8 = utf8
 
     def below(self) -> ComposeResult:
         """See TabledScreen."""
-        with Vertical(id="why-pane", classes="pane-2"):
-            yield Bar("2 WHY", id="why-bar")
-            with VerticalScroll(id="why-scroll"):
-                yield Static("", id="why", markup=False)
+        yield pane("2 WHY")
 
     def arrived(self, status: Status) -> None:
         """Show a new snapshot."""
@@ -52,7 +47,7 @@ class GroupScreen(TabledScreen):
 
     def command(self) -> str:
         """See TabledScreen."""
-        return f"ticketops lag show {self._group}"
+        return command_of("ticketops", "lag", "show", self._group)
 
     def _row(self, part: PartitionLag) -> Row:
         judgment = part.judgment
@@ -65,7 +60,7 @@ class GroupScreen(TabledScreen):
             str(part.end),
             "-" if judgment.lag is None else str(judgment.lag),
             mark + age_of(part.age.seconds if part.age else None),
-            sparkline(part.sparkline, utf8=self._utf8),
+            sparkline(part.sparkline, utf8=draws_lines(self.app)),
             safe(part.member),
         )
         age = part.age.seconds if part.age else None

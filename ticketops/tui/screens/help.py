@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ticketops.tui.actions import EVERYWHERE, IN_TABLES, Action
+from ticketops.tui.places import PLACES
 
 
 class HelpScreen(ModalScreen[None]):
@@ -30,6 +31,10 @@ def _page() -> Text:
         for action in (action for action in actions if action.label):
             page.append_text(_line(action))
         page.append("\n")
+    page.append("after `:`\n", "dim")
+    for place in PLACES:
+        page.append(f"  {place.shown:24}", "bold").append(f"{place.help}\n")
+    page.append("\n")
     page.append("X bad   ! a limit is breached   ? not known   . fine\n\n", "bold")
     return page.append("The dashboard changes nothing; Y copies the command that does.", "dim")
 

@@ -5,20 +5,16 @@ from typing import Any, ClassVar, Final
 
 from rich.text import Text
 from textual import on
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import VerticalScroll
-from textual.screen import Screen
-from textual.widgets import Static
 
 from ticketops.domain.deadletters import DeadLetter
 from ticketops.domain.fingerprint import Group
+from ticketops.domain.lag.verdicts import Grade
+from ticketops.domain.overview.snapshot import DeadLetterFigures, Reading
 from ticketops.services.overview.status import Status
-from ticketops.tui.actions import IN_TABLES, bindings
-from ticketops.tui.background import once
-from ticketops.tui.header import Foot, Head
-from ticketops.tui.looks import age_of, safe
+from ticketops.tui.looks import STYLES, age_of, command_of, number, safe
+from ticketops.tui.screens.reading import ReadScreen
 from ticketops.tui.screens.tabled import TabledScreen
+from ticketops.tui.screens.whole import WholeScreen, told
 from ticketops.tui.sources import Letters, Tallied
 from ticketops.tui.table import Column, LineTable, Row
 
@@ -26,7 +22,55 @@ MOST: Final = 5000
 """Items of a group that a screen holds; the commands show all."""
 
 
-class GroupsScreen(TabledScreen):
+class QueuesScreen(TabledScreen):
+    """Every dead-letter queue, as the snapshot has it."""
+
+    COLUMNS: ClassVar[Sequence[Column]] = (
+        Column("QUEUE", most=24),
+        Column("KIND", most=13),
+        Column("DEPTH", right=True, most=12),
+        Column("OLDEST", right=True, most=8),
+        Column("5 MIN", right=True, most=8),
+        Column("24 H", right=True, most=8),
+        Column("FIRST REASON", most=60, rest=True),
+    )
+
+    def __init__(self, letters: Letters) -> None:
+        super().__init__("dead-letter queues")
+        self._letters = letters
+
+    def arrived(self, status: Status) -> None:
+        """Show a new snapshot."""
+        self.show_rows([_queue_row(name, reading) for name, reading in status.snapshot.dead_letters.items()])
+
+    def command(self) -> str:
+        """See TabledScreen."""
+        queue = ("--queue", self.table.key) if self.table.key else ()
+        return command_of("ticketops", "dlq", "stats", *queue)
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        self.app.push_screen(GroupsScreen(event.key, self._letters))
+
+
+def _queue_row(name: str, reading: Reading[DeadLetterFigures]) -> Row:
+    value = reading.value
+    if value is None:
+        return Row(name, (safe(name), "", "?", "", "", "", safe(reading.error)), (STYLES[Grade.UNKNOWN],))
+    top = max(value.reasons.items(), key=lambda pair: pair[1], default=None)
+    came = [value.arrivals.get(window) for window in ("5m", "24h")]
+    cells = (
+        safe(name),
+        safe(value.kind),
+        number(value.depth),
+        age_of(value.oldest_seconds),
+        *("" if count is None else number(count) for count in came),
+        safe(f"{number(top[1])} {top[0]}") if top else "",
+    )
+    return Row(name, cells, (), (None, None, value.depth, value.oldest_seconds, *came))
+
+
+class GroupsScreen(ReadScreen[Tallied]):
     """Causes, the commonest first."""
 
     COLUMNS: ClassVar[Sequence[Column]] = (
@@ -43,20 +87,17 @@ class GroupsScreen(TabledScreen):
         self._queue = queue
         self._letters = letters
 
-    def on_mount(self) -> None:
-        """Read the queue in a thread."""
-        super().on_mount()
-        once(self, lambda: self._letters.groups(self._queue), self._shown)
-
-    def arrived(self, _: Status) -> None:
-        """A queue is read when it is opened, not with every snapshot."""
+    def read(self) -> Tallied:
+        """See ReadScreen."""
+        return self._letters.groups(self._queue)
 
     def command(self) -> str:
         """See TabledScreen."""
-        group = f" --group {self.table.key}" if self.table.key else ""
-        return f"ticketops dlq list --queue {self._queue}{group}"
+        group = ("--group", self.table.key) if self.table.key else ()
+        return command_of("ticketops", "dlq", "list", "--queue", self._queue, *group)
 
-    def _shown(self, tallied: Tallied) -> None:
+    def filled(self, tallied: Tallied) -> None:
+        """See ReadScreen."""
         self.show_rows([_group_row(group, tallied) for group in tallied.groups])
 
     @on(LineTable.Chosen)
@@ -69,7 +110,7 @@ def _group_row(group: tuple[Group, Any], tallied: Tallied) -> Row:
     now = tallied.now
     cells = (
         named.id,
-        f"{tally.count:,}".replace(",", " "),
+        number(tally.count),
         str(round(100 * tally.count / max(tallied.count, 1))),
         age_of((now - tally.oldest).total_seconds() if tally.oldest else None),
         age_of((now - tally.newest).total_seconds() if tally.newest else None),
@@ -78,7 +119,7 @@ def _group_row(group: tuple[Group, Any], tallied: Tallied) -> Row:
     return Row(named.id, cells, (), (None, tally.count))
 
 
-class ItemsScreen(TabledScreen):
+class ItemsScreen(ReadScreen[list[DeadLetter]]):
     """Dead letters of one cause, oldest first."""
 
     COLUMNS: ClassVar[Sequence[Column]] = (
@@ -94,20 +135,18 @@ class ItemsScreen(TabledScreen):
         self._queue, self._group, self._letters = queue, group, letters
         self._items: dict[str, DeadLetter] = {}
 
-    def on_mount(self) -> None:
-        """Read the items in a thread."""
-        super().on_mount()
-        once(self, lambda: self._letters.items(self._queue, self._group, MOST), self._shown)
-
-    def arrived(self, _: Status) -> None:
-        """Items are read when they are opened."""
+    def read(self) -> list[DeadLetter]:
+        """See ReadScreen."""
+        return self._letters.items(self._queue, self._group, MOST)
 
     def command(self) -> str:
         """See TabledScreen."""
         shown = self.table.key
-        return f"ticketops dlq show {shown}" if shown else f"ticketops dlq list --group {self._group}"
+        words = ("show", shown) if shown else ("list", "--group", self._group)
+        return command_of("ticketops", "dlq", *words)
 
-    def _shown(self, items: Sequence[DeadLetter]) -> None:
+    def filled(self, items: list[DeadLetter]) -> None:
+        """See ReadScreen."""
         self._items = {item.id: item for item in items}
         now = self._letters.now()
         self.show_rows(
@@ -128,55 +167,9 @@ class ItemsScreen(TabledScreen):
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
-        self.app.push_screen(ItemScreen(self._items[event.key]))
-
-
-class ItemScreen(Screen[None]):
-    """One dead letter, whole."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*IN_TABLES)]
-
-    def __init__(self, letter: DeadLetter) -> None:
-        super().__init__()
-        self._letter = letter
-
-    def compose(self) -> ComposeResult:
-        """See Screen."""
-        yield Head()
-        with VerticalScroll():
-            yield Static(_whole(self._letter), markup=False)
-        yield Foot()
-
-    def arrived(self, _: Status) -> None:
-        """One item does not change under the reader."""
-
-    def action_search(self) -> None:
-        """There is nothing to filter."""
-
-    def action_sort(self) -> None:
-        """There is nothing to sort."""
-
-    def action_pane(self, _: int) -> None:
-        """There is one pane."""
-
-    def action_zoom(self) -> None:
-        """It fills the screen."""
-
-    def action_back(self) -> None:
-        """Back to the list."""
-        self.app.pop_screen()
-
-    def command(self) -> str:
-        """The command that shows the same."""
-        return f"ticketops dlq show {self._letter.id}"
-
-    def row_text(self) -> str:
-        """The payload, for the clipboard."""
-        return (self._letter.payload or b"").decode(errors="replace")
-
-
-_PAYLOAD: Final = 20_000
-"""Characters of a payload that are shown."""
+        letter = self._items[event.key]
+        command = command_of("ticketops", "dlq", "show", letter.id)
+        self.app.push_screen(WholeScreen(f"dead letter {letter.id}", lambda: _whole(letter), command))
 
 
 def _whole(letter: DeadLetter) -> Text:
@@ -192,12 +185,4 @@ def _whole(letter: DeadLetter) -> Text:
         "body": letter.body,
         **dict(letter.metadata),
     }
-    told = Text()
-    for name, value in fields.items():
-        told.append(f"{safe(name):14}", "dim").append(f"{safe(value if value is not None else '-')}\n")
-    told.append("\npayload\n", "bold")
-    payload = (letter.payload or b"").decode(errors="replace")
-    told.append("\n".join(safe(line) for line in payload[:_PAYLOAD].splitlines()))
-    if len(payload) > _PAYLOAD:
-        told.append(f"\n… {len(payload) - _PAYLOAD} characters more: {safe('ticketops dlq show --raw')}", "dim")
-    return told
+    return told(fields, (letter.payload or b"").decode(errors="replace"), "ticketops dlq show --raw")

@@ -10,6 +10,7 @@ from textual.containers import Container, Vertical
 from textual.screen import Screen
 from textual.widgets import Input
 
+from ticketops.services.overview.status import Status
 from ticketops.tui.actions import IN_TABLES, bindings
 from ticketops.tui.bar import Bar
 from ticketops.tui.header import Foot, Head
@@ -53,8 +54,14 @@ class TabledScreen(Screen[None]):
         yield from ()
 
     def on_mount(self) -> None:
-        """The table has the keys."""
+        """The table has the keys, and what is known already."""
         self.query_one(LineTable).focus()
+        known: Status | None = getattr(self.app, "shown", None)
+        if known is not None:
+            self.arrived(known)
+
+    def arrived(self, status: Status) -> None:
+        """Show a new snapshot."""
 
     @property
     def table(self) -> LineTable:

@@ -1,0 +1,198 @@
+"""What the dashboard's screens read in tests: memory backends, with foreign text in every field that can hold it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from support.machines import MemoryMachineBox, booking
+from support.snapshots import OUTBOX
+from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue, MemoryDeaths
+from ticketops.backends.memory.operations import MemoryOperationStore
+from ticketops.domain.bookings import BOOKING
+from ticketops.domain.changes import EventDetail, Group, OutboxStats
+from ticketops.domain.deadletters import DeadLetter, QueueKind
+from ticketops.domain.lag.verdicts import Grade
+from ticketops.domain.operations import AuditEntry, FrozenItem, Operation, Verb
+from ticketops.domain.outbox import EventRow, FailureState, Status
+from ticketops.domain.relay import MemberStatus, Pause, PauseScope, RelayStatus, Report, ShardStatus
+from ticketops.domain.selectors import Selector
+from ticketops.domain.subjects import Transition
+from ticketops.domain.trace.facts import Facts, Identity
+from ticketops.domain.trace.gaps import Gap
+from ticketops.domain.trace.timeline import timeline
+from ticketops.errors import BackendUnavailable, NotFoundError
+from ticketops.services.trace.tracer import SourceState, Story
+from ticketops.services.transitions.stuck import StuckFinder
+from ticketops.tui.sources import Letters, Sources
+
+T = TypeVar("T")
+KEY = "810fd4ce-a99a-4b1e-b272-fd0b8470439c"
+
+
+@dataclass
+class Known:
+    """Everything that can be read; `text` is foreign."""
+
+    text: str = "plain"
+    up: bool = True
+    """False: nothing answers."""
+    asked: list[str] = field(default_factory=list)
+    """Every opening, in order."""
+
+    def __post_init__(self) -> None:
+        self.deaths = MemoryDeaths()
+        for number in range(3):
+            letter = DeadLetter(
+                id=f"{number}{self.text}",
+                queue="bookings",
+                kind=QueueKind.REDIS,
+                key=self.text,
+                origin=str(number),
+                reason=self.text,
+                error_message=self.text,
+                stack=self.text,
+                failed_at=datetime.now(UTC),
+                payload=self.text.encode(),
+                metadata={self.text: self.text},
+                destination=self.text,
+            )
+            self.deaths.add(letter)
+        self.machine = MemoryMachineBox()
+        old = replace(booking(), key=KEY, state="PENDING", reference=self.text)
+        self.machine.put(old, changed=7200)
+        self.machine.rows.history.append(
+            Transition(
+                number=1,
+                id="1",
+                key=KEY,
+                source=self.text,
+                target="PENDING",
+                event=self.text,
+                triggered_by=self.text,
+                reason=self.text,
+                at=datetime.now(UTC) - timedelta(hours=1),
+            )
+        )
+        self.operations = MemoryOperationStore()
+        now = self.operations.now()
+        operation = Operation(
+            id=uuid4(),
+            verb=Verb.REQUEUE,
+            queues=(self.text,),
+            actor=self.text,
+            reason=self.text,
+            selector={self.text: self.text},
+            cutoff=now,
+            created_at=now,
+        )
+        item = FrozenItem(queue=self.text, id=self.text, digest="", origin="o", key=self.text)
+        self.operations.create(operation, [item])
+        self.operations.audit(
+            AuditEntry(
+                at=now, actor=self.text, action=self.text, target=self.text, reason=self.text, details={"a": self.text}
+            )
+        )
+
+    def sources(self) -> Sources:
+        return Sources(
+            letters=Letters(lambda _: self._up("dlq", MemoryDeadLetterQueue(self.deaths)), self._now),
+            outbox=lambda: self._up("outbox", ToldOutbox(self.text)),
+            relays=lambda: self._up("relay", ToldRelays(self.text)),  # type: ignore[arg-type]  # status() and close() are asked
+            states=lambda _: self._up("state", self.machine.view()),
+            stuck=lambda _: self._up("stuck", StuckFinder(BOOKING, self.machine.view(), {"PENDING": 900.0}, {})),
+            store=lambda: self._up("store", self.operations),
+            trace=lambda key: self._up("trace", self._story(key)),
+        )
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def _up(self, name: str, opened: T) -> T:
+        self.asked.append(name)
+        if not self.up:
+            raise BackendUnavailable(self.text, why=self.text)
+        return opened
+
+    def _story(self, key: str) -> Story:
+        facts = Facts(identity=Identity(key=key), transitions=self.machine.rows.history)
+        gaps = (Gap(grade=Grade.BAD, text=self.text, next=self.text),)
+        sources = (SourceState(name=self.text, error=self.text),)
+        return Story(at=self._now(), facts=facts, entries=timeline(facts), gaps=gaps, sources=sources)
+
+
+@dataclass
+class ToldOutbox:
+    """Reads of ports.OutboxAdmin; a change is a fault of the caller."""
+
+    text: str
+    id: UUID = field(default_factory=lambda: UUID(KEY))
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def stats(self, window: float) -> OutboxStats:
+        group = Group(
+            status="PENDING",
+            aggregate_type=self.text,
+            count=OUTBOX.pending,
+            oldest=self.now() - timedelta(hours=1),
+            recent_in=3,
+            recent_out=2,
+        )
+        return OutboxStats(
+            at=self.now(), window=window, groups=(group,), held_back=1, dead=2, oldest_pending=group.oldest
+        )
+
+    def rows(self, selector: Selector) -> Iterator[EventRow]:
+        assert selector.limit
+        yield self._event()
+
+    def _event(self) -> EventRow:
+        return EventRow(
+            id=self.id,
+            aggregate_type=self.text,
+            aggregate_id=self.text,
+            event_type=self.text,
+            payload=self.text,
+            status=Status.PENDING,
+            created_at=self.now(),
+            published_at=None,
+            retry_count=2,
+            last_error=self.text,
+            seq=1,
+            failure=FailureState.BLOCKED,
+            retry_at=None,
+        )
+
+    def show(self, event_id: UUID) -> EventDetail:
+        if event_id != self.id:
+            raise NotFoundError("there is no such event")
+        return EventDetail(event=self._event(), before=3, error=self.text, trace_parent=self.text)
+
+    def close(self) -> None:
+        """Nothing to give up."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"the dashboard called {name}")
+
+
+@dataclass
+class ToldRelays:
+    """The status of relays."""
+
+    text: str
+
+    def status(self) -> RelayStatus:
+        now = datetime.now(UTC)
+        report = Report(rate=3.0, last_error=self.text)
+        return RelayStatus(
+            at=now,
+            members=(MemberStatus(self.text, self.text, 7, "1", now, 2.0, live=True, shards=1, report=report),),
+            shards=(ShardStatus(0, self.text, 4, 9.0, 0, None), ShardStatus(1, None, 4, None, 2, 3.0)),
+            pauses=(Pause(PauseScope.TOPIC, self.text, self.text, self.text, now),),
+        )
+
+    def close(self) -> None:
+        """Nothing to give up."""

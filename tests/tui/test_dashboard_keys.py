@@ -1,0 +1,52 @@
+"""Random keys on the dashboard: it never crashes, never hangs, and never changes anything."""
+
+import random
+import time
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from support.dashboard_sources import Known
+from support.dashboards import HOSTILE, INCIDENT, Scripted, run
+from support.snapshots import NOW, everything
+from ticketops.tui.actions import EVERYWHERE, IN_TABLES
+
+LEAVES = {"q", "ctrl+c"}
+KEYS = sorted(
+    {key for action in (*EVERYWHERE, *IN_TABLES) for key in action.keys.split(",") if action.keys} - LEAVES
+    | {"up", "down", "pageup", "pagedown", "home", "end", "g", "G", "tab", "shift+tab", "left", "right", "backspace"}
+    | {"a", "x", "W", "D", "delete", "ctrl+d", "ctrl+z", "f1", "ctrl+p"}
+)
+PLACES = ["outbox", "relay", "state", "state stuck", "ops", "audit", "dlq bookings", "lag", "trace x", "home"]
+SECONDS = 7.0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_keys_crash_nothing_and_change_nothing(seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311 - keys, not secrets
+    known = Known(HOSTILE)
+    letters, pressed = dict(known.deaths.letters), 0
+    log = known.operations.log(limit=100)
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        nonlocal pressed
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            feed.say(replace(dice.choice([INCIDENT, everything()]), at=NOW + timedelta(seconds=pressed)))
+            if dice.random() < 0.3:
+                pilot.app._went(dice.choice(PLACES).split())
+            keys = dice.choices(KEYS, k=25)
+            for key in keys:
+                pilot.app.simulate_key(key)
+            pressed += len(keys)
+            await pilot.pause()
+            while len(pilot.app.screen_stack) > 12:
+                pilot.app.pop_screen()
+        assert pilot.app.is_running
+
+    run(scene, (80, 24), known)
+    assert pressed > 200
+    assert known.deaths.letters == letters
+    assert known.operations.log(limit=100) == log

@@ -1,0 +1,183 @@
+"""Every screen of the dashboard: what it shows, with foreign text in every field, and without an answer."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from support.dashboard_sources import KEY, Known
+from support.dashboards import INCIDENT, Scripted, go, run, settled, shown
+from support.snapshots import NOW, everything
+from ticketops.tui.places import PLACES
+from ticketops.tui.table import LineTable
+
+EVIL = "\x1b[31m\x1b]52;c;eA==\x07[/red] [b]x\u202e\u200b\x00\x85\u2028🎫'\"$(id) " + "y" * 1_000_000
+WORDS = [" ".join([*place.words, *(["x"] if place.least else [])]) for place in PLACES]
+ASKED = [words for words in WORDS if words not in {"dlq", "lag"}]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("outbox", "held back"),
+        ("relay", "UNOWNED"),
+        ("state", "STUCK"),
+        ("state stuck", "EXPIRED|expiry|nothing waits"),
+        (f"state history {KEY}", "PENDING"),
+        (f"trace {KEY}", "2 MISSING"),
+        ("ops", "requeue"),
+        ("audit", "dlq requeue"),
+        ("dlq", "FIRST REASON"),
+        ("dlq bookings", "100 "),
+        ("lag", "email-worker"),
+        ("lag email-worker", "COMMITTED"),
+    ],
+)
+def test_every_screen_is_opened_by_its_words(words: str, expected: str) -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        await go(pilot, words)
+        await settled(pilot, lambda: any(one in shown(pilot) for one in expected.split("|")))
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "1 VERDICTS" in shown(pilot)
+
+    run(scene, (120, 30))
+
+
+@pytest.mark.parametrize("words", [*WORDS, "dlq bookings"])
+def test_foreign_text_is_shown_as_symbols_on_every_screen(words: str) -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await go(pilot, words)
+        for _ in range(4):
+            await pilot.pause(0.05)
+            text = shown(pilot)
+            assert not any(ord(one) < 32 and one != "\n" for one in text)
+            assert "\u202e" not in text
+            assert "\u200b" not in text
+            await pilot.press("y", "Y", "enter")
+        assert "\n" not in pilot.app.clipboard
+
+    run(scene, known=Known(EVIL))
+
+
+@pytest.mark.parametrize("words", ASKED)
+def test_what_does_not_answer_is_said_and_asked_again_by_r(words: str) -> None:
+    known = Known("down", up=False)
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await go(pilot, words)
+        if words != "state":  # it goes on with the snapshot
+            await settled(pilot, lambda: "not read" in shown(pilot))
+        await settled(pilot, lambda: bool(known.asked))
+        asked = len(known.asked)
+        await pilot.pause(0.1)
+        await pilot.press("r")
+        await settled(pilot, lambda: len(known.asked) > asked)
+
+    run(scene, known=known)
+
+
+def test_drilling_goes_from_the_outbox_to_an_event_and_from_what_is_stuck_to_its_trace() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await go(pilot, "outbox")
+        await settled(pilot, lambda: "PENDING" in shown(pilot))
+        await pilot.press("enter")
+        await settled(pilot, lambda: "blocked" in shown(pilot))
+        await pilot.press("enter")
+        await settled(pilot, lambda: "waits behind" in shown(pilot))
+        await pilot.press("escape", "escape", "escape")
+        await go(pilot, "state stuck")
+        await settled(pilot, lambda: "MISSING" in shown(pilot) and bool(table(pilot).key))
+        await pilot.press("enter")
+        await settled(pilot, lambda: "history of booking" in shown(pilot) and bool(table(pilot).key))
+        await pilot.press("enter")
+        await settled(pilot, lambda: "2 MISSING" in shown(pilot))
+
+    run(scene)
+
+
+def table(pilot: Any) -> LineTable:
+    found: LineTable = pilot.app.screen.query_one(LineTable)
+    return found
+
+
+def test_a_line_of_home_leads_to_its_screen() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        for line in pilot.app.screen._status.lines:
+            before = len(pilot.app.screen_stack)
+            pilot.app.drill(line)
+            await pilot.pause()
+            assert (len(pilot.app.screen_stack) > before) == (
+                line.area in {"lag", "dlq", "outbox", "relay", "state"} | COMPENSATED
+            )
+            while len(pilot.app.screen_stack) > before:
+                pilot.app.pop_screen()
+
+    run(scene)
+
+
+COMPENSATED = {"compensations"}
+
+
+def test_one_steps_back_through_what_was_known_and_time_goes_on() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(replace(everything(), at=NOW - timedelta(minutes=1)))
+        feed.say(INCIDENT)
+        await pilot.pause()
+        assert "X STOP" in shown(pilot)
+        await pilot.press("less_than_sign")
+        await settled(pilot, lambda: "FROZEN at 02:59:00Z" in shown(pilot))
+        assert "X STOP" not in shown(pilot)
+        await pilot.press("less_than_sign")
+        await settled(pilot, lambda: not pilot.app._stepping)
+        await pilot.press("greater_than_sign")
+        await settled(pilot, lambda: "FROZEN at 03:00:00Z" in shown(pilot))
+        assert "X STOP" in shown(pilot)
+        await pilot.press("p")
+        await pilot.pause()
+        assert "FROZEN" not in shown(pilot)
+
+    run(scene)
+
+
+def test_a_terminal_without_utf8_gets_ascii() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        await pilot.press("T")
+        lines = pilot.app.screen._compositor.render_strips()
+        filters = pilot.app.get_line_filters()
+        text = "".join(segment.text for line in lines for segment in filters[-1].apply(list(line), None))
+        assert text.isascii()
+        assert "X STOP" in text
+
+    run(scene, utf8=False)
+
+
+def test_no_color_is_monochrome(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        assert pilot.app.no_color
+
+    run(scene)
+
+
+def test_light_is_a_theme() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        assert not pilot.app.current_theme.dark
+        await pilot.press("T")
+        assert pilot.app.current_theme.dark
+
+    run(scene, theme="light")

@@ -1,0 +1,205 @@
+"""Operations and what came of their items; the audit log."""
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime
+from itertools import islice
+from typing import ClassVar, Final
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.widgets import Static
+
+from ticketops.domain.lag.verdicts import Grade
+from ticketops.domain.operations import AuditEntry, Operation, OperationItem, OperationState
+from ticketops.tui.looks import STYLES, age_of, command_of, moment_of, number, safe
+from ticketops.tui.screens.reading import ReadScreen, pane
+from ticketops.tui.screens.whole import WholeScreen, told
+from ticketops.tui.sources import Sources
+from ticketops.tui.table import Column, LineTable, Row
+
+MOST: Final = 500
+"""Operations, or lines of the audit log, that a screen holds; the commands show all."""
+_ITEMS: Final = 5000
+_GRADES: Final = {
+    OperationState.RUNNING: Grade.UNKNOWN,
+    OperationState.STOPPED: Grade.WARN,
+    OperationState.CANCELLED: Grade.WARN,
+    OperationState.DONE: Grade.OK,
+}
+
+
+class OperationsScreen(ReadScreen[tuple[datetime, list[Operation]]]):
+    """The newest first."""
+
+    COLUMNS: ClassVar[Sequence[Column]] = (
+        Column("STATE", most=9),
+        Column("VERB", most=8),
+        Column("QUEUES", most=20),
+        Column("TOTAL", right=True, most=10),
+        Column("LEFT", right=True, most=10),
+        Column("AGE", right=True, most=8),
+        Column("ACTOR", most=18),
+        Column("REASON", most=60, rest=True),
+        Column("ID", most=36, spare=True),
+    )
+
+    def __init__(self, sources: Sources) -> None:
+        super().__init__("operations")
+        self._sources = sources
+        self._found: dict[str, Operation] = {}
+
+    def read(self) -> tuple[datetime, list[Operation]]:
+        """See ReadScreen."""
+        with closing(self._sources.store()) as store:
+            return store.now(), store.recent(limit=MOST)
+
+    def filled(self, found: tuple[datetime, list[Operation]]) -> None:
+        """See ReadScreen."""
+        now, operations = found
+        self._found = {str(operation.id): operation for operation in operations}
+        self.show_rows([_operation_row(operation, now) for operation in operations])
+
+    def command(self) -> str:
+        """See TabledScreen."""
+        return command_of("ticketops", "ops", "show", self.table.key) if self.table.key else "ticketops ops list"
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        self.app.push_screen(OperationScreen(self._sources, self._found[event.key]))
+
+
+def _operation_row(operation: Operation, now: datetime) -> Row:
+    age = (now - operation.created_at).total_seconds()
+    cells = (
+        safe(operation.state),
+        safe(operation.verb),
+        safe(", ".join(operation.queues)),
+        number(operation.total),
+        number(operation.left),
+        age_of(age),
+        safe(operation.actor),
+        safe(operation.reason or operation.note),
+        str(operation.id),
+    )
+    order = (None, None, None, operation.total, operation.left, age)
+    return Row(str(operation.id), cells, (STYLES[_GRADES[operation.state]],), order)
+
+
+class OperationScreen(ReadScreen[list[OperationItem]]):
+    """One operation: what was chosen and what came of it, item by item."""
+
+    COLUMNS: ClassVar[Sequence[Column]] = (
+        Column("NUMBER", right=True, most=8),
+        Column("OUTCOME", most=14),
+        Column("QUEUE", most=16),
+        Column("ID", most=44),
+        Column("DETAIL", most=60, rest=True),
+        Column("KEY", most=24, spare=True),
+    )
+
+    def __init__(self, sources: Sources, operation: Operation) -> None:
+        super().__init__(f"operation {operation.id}")
+        self._sources, self._operation = sources, operation
+
+    def below(self) -> ComposeResult:
+        """See TabledScreen."""
+        yield pane(f"2 {self._operation.verb}, {self._operation.state}")
+
+    def on_mount(self) -> None:
+        """See ReadScreen."""
+        super().on_mount()
+        self.query_one("#why", Static).update(_described(self._operation))
+
+    def read(self) -> list[OperationItem]:
+        """See ReadScreen."""
+        with closing(self._sources.store()) as store:
+            return list(islice(store.items(self._operation.id), _ITEMS))
+
+    def filled(self, found: list[OperationItem]) -> None:
+        """See ReadScreen."""
+        figure = f"the first {number(_ITEMS)} of {number(self._operation.total)}" if len(found) >= _ITEMS else ""
+        self.show_rows([_item_row(item) for item in found], figure)
+
+    def command(self) -> str:
+        """See TabledScreen."""
+        return f"ticketops ops show {self._operation.id}"
+
+
+def _item_row(item: OperationItem) -> Row:
+    frozen = item.item
+    outcome = item.outcome.value if item.outcome else "-"
+    cells = (str(item.number), safe(outcome), safe(frozen.queue), safe(frozen.id), safe(item.detail), safe(frozen.key))
+    return Row(str(item.number), cells, (), (-item.number,))
+
+
+def _described(operation: Operation) -> Text:
+    counts = ", ".join(f"{number(count)} {outcome.value}" for outcome, count in operation.counts.items())
+    chosen = ", ".join(f"{name}={value}" for name, value in operation.selector.items())
+    lines = [
+        f"{operation.actor}: {operation.reason or '-'}",
+        f"chosen: {chosen or '-'}",
+        f"{number(operation.total)} items, {number(operation.left)} left; {counts or 'nothing done yet'}",
+        operation.note,
+    ]
+    return Text("\n".join(safe(line[:1000]) for line in lines if line))
+
+
+class AuditScreen(ReadScreen[list[AuditEntry]]):
+    """Who changed what, the newest first."""
+
+    COLUMNS: ClassVar[Sequence[Column]] = (
+        Column("AT", most=15),
+        Column("ACTOR", most=16),
+        Column("ACTION", most=18),
+        Column("RESULT", most=10),
+        Column("TARGET", most=40, rest=True),
+        Column("REASON", most=30, spare=True),
+    )
+
+    def __init__(self, sources: Sources) -> None:
+        super().__init__("audit log")
+        self._sources = sources
+        self._found: list[AuditEntry] = []
+
+    def read(self) -> list[AuditEntry]:
+        """See ReadScreen."""
+        with closing(self._sources.store()) as store:
+            return store.log(limit=MOST)
+
+    def filled(self, found: list[AuditEntry]) -> None:
+        """See ReadScreen."""
+        self._found = found
+        rows = [_audit_row(place, entry) for place, entry in enumerate(found)]
+        self.show_rows(rows, f"the newest {MOST}" if len(found) >= MOST else "")
+
+    def command(self) -> str:
+        """See TabledScreen."""
+        return "ticketops ops list"
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        entry = self._found[int(event.key)]
+        self.app.push_screen(WholeScreen(f"audit, {entry.action}", lambda: _whole(entry), self.command()))
+
+
+def _audit_row(place: int, entry: AuditEntry) -> Row:
+    texts = (entry.actor, entry.action, entry.result, entry.target, entry.reason)
+    return Row(str(place), (moment_of(entry.at), *(safe(text[:400]) for text in texts)), (), (-place,))
+
+
+def _whole(entry: AuditEntry) -> Text:
+    fields: dict[str, object] = {
+        "at": entry.at,
+        "actor": entry.actor,
+        "action": entry.action,
+        "target": entry.target,
+        "operation": entry.operation,
+        "result": entry.result,
+        "reason": entry.reason,
+    }
+    return told(
+        fields, json.dumps(dict(entry.details), indent=2, default=str, ensure_ascii=False), "ticketops ops show"
+    )

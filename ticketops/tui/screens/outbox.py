@@ -1,0 +1,261 @@
+"""The outbox: backlog and throughput, then events, then one event; and the relays with their shards."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime
+from typing import ClassVar, Final
+from uuid import UUID
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.widgets import Static
+
+from ticketops.domain.changes import EventDetail, OutboxStats
+from ticketops.domain.lag.verdicts import Grade
+from ticketops.domain.outbox import EventRow, Status
+from ticketops.domain.relay import RelayStatus, ShardStatus
+from ticketops.domain.selectors import Selector
+from ticketops.tui.looks import STYLES, SYMBOLS, age_of, number, safe
+from ticketops.tui.screens.reading import ReadScreen, pane
+from ticketops.tui.screens.whole import WholeScreen, told
+from ticketops.tui.sources import Sources
+from ticketops.tui.table import Column, LineTable, Row
+
+_WINDOW: Final = 300.0
+"""Seconds that rates are of."""
+MOST: Final = 1000
+"""Events that a screen holds; the commands show all."""
+_TROUBLED, _DEAD, _RELAYS = "held", "dead", "relays"
+
+
+class OutboxScreen(ReadScreen[OutboxStats]):
+    """Counts by status and type, what is held back, dead, and who publishes."""
+
+    COLUMNS: ClassVar[Sequence[Column]] = (
+        Column("", most=12),
+        Column("TYPE", most=40, rest=True),
+        Column("COUNT", right=True, most=12),
+        Column("OLDEST", right=True, most=8),
+        Column("IN/S", right=True, most=8),
+        Column("OUT/S", right=True, most=8),
+    )
+
+    def __init__(self, sources: Sources) -> None:
+        super().__init__("outbox")
+        self._sources = sources
+
+    def read(self) -> OutboxStats:
+        """See ReadScreen."""
+        with closing(self._sources.outbox()) as admin:
+            return admin.stats(_WINDOW)
+
+    def filled(self, found: OutboxStats) -> None:
+        """See ReadScreen."""
+        drain = f", drained in {age_of(found.drain_seconds)}" if found.drain_seconds else ""
+        rates = f"in {found.rate_in:.1f}/s, out {found.rate_out:.1f}/s over {age_of(_WINDOW)}"
+        self.show_rows(list(_stats_rows(found)), f"{number(found.pending)} pending, {rates}{drain}")
+
+    def command(self) -> str:
+        """See TabledScreen."""
+        return "ticketops relay status" if self.table.key == _RELAYS else "ticketops outbox stats"
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        if event.key == _RELAYS:
+            self.app.push_screen(RelayScreen(self._sources))
+        else:
+            self.app.push_screen(EventsScreen(self._sources, event.key))
+
+
+def _stats_rows(found: OutboxStats) -> list[Row]:
+    rows = [
+        Row(
+            f"{group.status} {group.aggregate_type}",
+            (
+                safe(group.status),
+                safe(group.aggregate_type),
+                number(group.count),
+                age_of(_since(found.at, group.oldest)),
+                f"{group.recent_in / found.window:.1f}",
+                f"{group.recent_out / found.window:.1f}",
+            ),
+            (),
+            (None, None, group.count, _since(found.at, group.oldest), group.recent_in, group.recent_out),
+        )
+        for group in found.groups
+    ]
+    return [
+        *rows,
+        _special(_TROUBLED, "held back", "aggregates that wait for a retry or for you", found.held_back),
+        _special(_DEAD, "dead", "events that the relay gave up", found.dead),
+        Row(_RELAYS, ("relays", "Enter shows relays, shards and their owners"), last=True),
+    ]
+
+
+def _special(key: str, word: str, text: str, count: int) -> Row:
+    style = STYLES[Grade.WARN if count else Grade.OK]
+    return Row(key, (word, text, number(count)), (style,), (None, None, count))
+
+
+def _since(now: datetime, moment: datetime | None) -> float | None:
+    return None if moment is None else max((now - moment).total_seconds(), 0.0)
+
+
+def selector_of(key: str) -> Selector:
+    """Which events a row of the outbox stands for."""
+    if key == _DEAD:
+        return Selector(dead=True, limit=MOST)
+    if key == _TROUBLED:
+        return Selector(troubled=True, limit=MOST)
+    status, _, kind = key.partition(" ")
+    statuses = frozenset({Status(status)}) if status in set(Status) else frozenset[Status]()
+    return Selector(statuses=statuses, aggregate_type=kind or None, limit=MOST)
+
+
+class EventsScreen(ReadScreen[tuple[datetime, list[EventRow]]]):
+    """Events of one kind, in order; published ones newest first."""
+
+    COLUMNS: ClassVar[Sequence[Column]] = (
+        Column("EVENT", most=30),
+        Column("KEY", most=24),
+        Column("STATE", most=10),
+        Column("AGE", right=True, most=8),
+        Column("TRY", right=True, most=4),
+        Column("ERROR", most=60, rest=True),
+        Column("ID", most=36, spare=True),
+    )
+
+    def __init__(self, sources: Sources, key: str) -> None:
+        super().__init__(f"outbox, {safe(key)}")
+        self._sources, self._key = sources, key
+
+    def read(self) -> tuple[datetime, list[EventRow]]:
+        """See ReadScreen."""
+        with closing(self._sources.outbox()) as admin:
+            return admin.now(), list(admin.rows(selector_of(self._key)))
+
+    def filled(self, found: tuple[datetime, list[EventRow]]) -> None:
+        """See ReadScreen."""
+        now, events = found
+        figure = f"the first {MOST}" if len(events) >= MOST else ""
+        self.show_rows([_event_row(event, now) for event in events], figure)
+
+    def command(self) -> str:
+        """See TabledScreen."""
+        return f"ticketops outbox show {self.table.key}" if self.table.key else "ticketops outbox list"
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        sources, key = self._sources, event.key
+
+        def read() -> Text:
+            with closing(sources.outbox()) as admin:
+                return _whole(admin.show(UUID(key)))
+
+        self.app.push_screen(WholeScreen(f"outbox event {key}", read, f"ticketops outbox show {key}"))
+
+
+def _event_row(event: EventRow, now: datetime) -> Row:
+    age = _since(now, event.created_at)
+    cells = (
+        safe(event.event_type),
+        safe(event.aggregate_id),
+        safe(event.failure or event.status),
+        age_of(age),
+        str(event.retry_count),
+        safe((event.last_error or "")[:400]),
+        str(event.id),
+    )
+    style = STYLES[Grade.WARN if event.failure else Grade.OK]
+    return (
+        Row(str(event.id), cells, (), (None, None, None, age, event.retry_count))
+        if not event.failure
+        else Row(str(event.id), cells, (style,), (None, None, None, age, event.retry_count))
+    )
+
+
+def _whole(detail: EventDetail) -> Text:
+    event = detail.event
+    fields: dict[str, object] = {
+        "id": event.id,
+        "type": event.event_type,
+        "aggregate": f"{event.aggregate_type} {event.aggregate_id}",
+        "status": event.failure or event.status,
+        "created at": event.created_at,
+        "published at": event.published_at,
+        "attempts": detail.attempts or event.retry_count,
+        "error": (detail.error or event.last_error or "-")[:2000],
+        "waits behind": f"{detail.before} events of its aggregate",
+        "trace parent": detail.trace_parent,
+    }
+    return told(fields, event.payload or "", "ticketops outbox show")
+
+
+class RelayScreen(ReadScreen[RelayStatus]):
+    """Shards with their owners; under them the relays and the pauses."""
+
+    COLUMNS: ClassVar[Sequence[Column]] = (
+        Column("", most=9),
+        Column("SHARD", right=True, most=6),
+        Column("OWNER", most=50, rest=True),
+        Column("EPOCH", right=True, most=8),
+        Column("LEASE", right=True, most=8),
+        Column("IN FLIGHT", right=True, most=9),
+        Column("SINCE", right=True, most=8),
+    )
+
+    def __init__(self, sources: Sources) -> None:
+        super().__init__("relays, shards and their owners")
+        self._sources = sources
+
+    def below(self) -> ComposeResult:
+        """See TabledScreen."""
+        yield pane("2 RELAYS")
+
+    def read(self) -> RelayStatus:
+        """See ReadScreen."""
+        with closing(self._sources.relays()) as leases:
+            return leases.status()
+
+    def filled(self, found: RelayStatus) -> None:
+        """See ReadScreen."""
+        owned = sum(shard.owner is not None for shard in found.shards)
+        self.show_rows([_shard_row(shard) for shard in found.shards], f"{owned} of {len(found.shards)} owned")
+        self.query_one("#why", Static).update(_members(found))
+
+    def command(self) -> str:
+        """See TabledScreen."""
+        return "ticketops relay status"
+
+
+def _shard_row(shard: ShardStatus) -> Row:
+    held = shard.owner is not None and (shard.expires_in or 0) > 0
+    grade = Grade.OK if held else Grade.BAD
+    cells = (
+        f"{SYMBOLS[grade]} {'OWNED' if held else 'UNOWNED'}",
+        str(shard.shard),
+        safe(shard.owner or "-"),
+        str(shard.epoch),
+        age_of(shard.expires_in) if held else "",
+        str(shard.inflight),
+        age_of(shard.inflight_seconds),
+    )
+    order = (float(not held), shard.shard, None, shard.epoch, shard.expires_in, shard.inflight, shard.inflight_seconds)
+    return Row(str(shard.shard), cells, (STYLES[grade],), order)
+
+
+def _members(found: RelayStatus) -> Text:
+    lines = []
+    for member in found.members:
+        grade = Grade.OK if member.live else Grade.BAD
+        line = Text(f"{SYMBOLS[grade]} {'live' if member.live else 'dead'} ", STYLES[grade])
+        line.append(f"{safe(member.relay_id)}  {member.shards} shards, {member.report.rate:.1f}/s, ", "")
+        line.append(f"seen {age_of(member.seen_seconds)} ago")
+        if said := member.report.waiting_for or member.report.last_error:
+            line.append(f", {safe(said[:200])}", STYLES[Grade.WARN])
+        lines.append(line)
+    for pause in found.pauses:
+        what = f"{pause.scope} {safe(pause.value)}".strip()
+        lines.append(Text(f"! paused: {what} by {safe(pause.by)}, {safe(pause.reason)}", STYLES[Grade.WARN]))
+    return Text("\n").join(lines) if lines else Text("no relay was ever here", STYLES[Grade.BAD])

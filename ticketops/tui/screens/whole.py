@@ -1,0 +1,83 @@
+"""One thing, whole: its fields, then its payload."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Static
+
+from ticketops.services.overview.status import Status
+from ticketops.tui.actions import IN_TEXTS, bindings
+from ticketops.tui.background import once
+from ticketops.tui.bar import Bar
+from ticketops.tui.header import Foot, Head
+from ticketops.tui.looks import safe
+
+_PAYLOAD: Final = 20_000
+"""Characters of a payload that are shown."""
+
+
+class WholeScreen(Screen[None]):
+    """A page of text that is read once, in a thread."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*IN_TEXTS)]
+
+    def __init__(self, title: str, read: Callable[[], Text], command: str) -> None:
+        """`title` may be foreign text."""
+        super().__init__()
+        self._title = safe(title)
+        self._read = read
+        self._command = command
+        self._text = Text("")
+
+    def compose(self) -> ComposeResult:
+        """See Screen."""
+        yield Head()
+        yield Bar(f"{self._title}: reading …", id="title")
+        with VerticalScroll(id="page"):
+            yield Static("", id="whole", markup=False)
+        yield Foot()
+
+    def on_mount(self) -> None:
+        """Read it."""
+        self.query_one("#page").focus()
+        once(self, self._read, self._shown, self._failed)
+
+    def arrived(self, _: Status) -> None:
+        """One thing does not change under the reader."""
+
+    def _shown(self, text: Text) -> None:
+        self._text = text
+        self.query_one("#title", Bar).show(self._title)
+        self.query_one("#whole", Static).update(text)
+
+    def _failed(self, text: str) -> None:
+        self.query_one("#title", Bar).show(f"{self._title}: not read", text)
+
+    def action_back(self) -> None:
+        """Back to the list."""
+        self.app.pop_screen()
+
+    def command(self) -> str:
+        """The command that shows the same."""
+        return self._command
+
+    def row_text(self) -> str:
+        """All of it, for the clipboard."""
+        return self._text.plain
+
+
+def told(fields: Mapping[str, object], payload: str, command: str) -> Text:
+    """Fields, then a payload as far as it fits a screen; `command` shows the rest."""
+    page = Text()
+    for name, value in fields.items():
+        page.append(f"{safe(name):14}", "dim").append(f"{safe(value if value is not None else '-')}\n")
+    page.append("\npayload\n", "bold")
+    page.append("\n".join(safe(line, _PAYLOAD) for line in payload[:_PAYLOAD].splitlines()))
+    if len(payload) > _PAYLOAD:
+        page.append(f"\n… {len(payload) - _PAYLOAD} characters more: `{safe(command)}` shows them", "dim")
+    return page
