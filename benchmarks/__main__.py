@@ -35,6 +35,9 @@ MODULES = (
     "dead_outbox",
     "bookings",
     "trace_story",
+    "lag",
+    "status",
+    "exporter",
 )
 _SIZES = ("bookings", "kills")
 _WARM_UP = 400_000

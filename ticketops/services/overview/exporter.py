@@ -28,12 +28,14 @@ class SnapshotExporter(Collector):
         self._now = now
         self._stale_after = stale_after
         self._snapshot: Snapshot | None = None
+        self._body = b""
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Serve this from now on."""
+        """Serve this from now on; it is written out here, once, so that a scrape costs next to nothing."""
         self._snapshot = snapshot
+        self._body = generate_latest(self._registry)
 
     def ready(self) -> Health:
         """Whether there is a snapshot, and a recent one."""
@@ -44,7 +46,7 @@ class SnapshotExporter(Collector):
 
     def exposition(self) -> bytes:
         """The text format that Prometheus scrapes."""
-        return generate_latest(self._registry)
+        return self._body
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """See prometheus_client's Collector."""
