@@ -20,7 +20,7 @@ from ticketops.embedded.background import Addresses
 from ticketops.embedded.valkey import ValkeyServer
 
 NAME = "flow-proof"
-TITLE = "bookings from creation to email, six daemons, killed at random, one payment event in twenty hostile"
+TITLE = "bookings from a request in Redis to the email, eight daemons killed at random, one payment event in 20 hostile"
 SECONDS = 900
 _QUIET_SECONDS = 120.0
 """From the last kill until nothing is left to do."""

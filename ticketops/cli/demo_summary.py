@@ -163,7 +163,7 @@ def _payments(report: Report) -> Table:
     flow, proof = report.payments, report.payments.proof
     flawed = len(proof.faults.get(FLAWED, ()))
     rows = (
-        ("bookings", thousands(proof.bookings), "their payment was asked for through Kafka"),
+        ("bookings", thousands(proof.bookings), "requested in Redis, paid for through Kafka"),
         ("confirmed", thousands(proof.confirmed), f"{proof.refunded} of them refunded later"),
         ("cancelled", thousands(proof.cancelled), f"seats released; {proof.compensated} calls failed: compensations"),
         ("payment events", thousands(proof.payment_events), "from the provider, through the outbox"),

@@ -27,7 +27,7 @@ TOPICS: Final = sorted(set(Config().outbox.topics.values()))
 PARTITIONS: Final = 4
 _TITLES: Final = {engine.kind: engine.title for engine in (PostgresServer, ValkeyServer, KafkaServer)}
 _FILE: Final = "ticketops.toml"
-_DAEMONS: Final = ("relay", "payments", "emails")
+_DAEMONS: Final = ("relay", "bookings", "payments", "emails")
 """How the names of their logs begin."""
 _MARK: Final = "# Written by TicketOps for engines on this machine.\n"
 

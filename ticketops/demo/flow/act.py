@@ -13,7 +13,11 @@ from ticketops.demo.ground import Ground
 from ticketops.errors import BackendError
 
 PLAN: Final = FlowPlan(
-    bookings=200, pause=0.03, relays=("relay-4", "relay-5"), settings={"worker.commit_interval": 0.2}
+    bookings=200,
+    pause=0.02,
+    bookers=("bookings-1",),
+    relays=("relay-4", "relay-5"),
+    settings={"worker.commit_interval": 0.2},
 )
 """The relays of the first act had the other names."""
 _KILL_AT: Final = 0.2
@@ -38,11 +42,11 @@ class FlowReport:
 
 def perform(ground: Ground, begin: Callable[[str], None], done: Callable[[str], None]) -> FlowReport:
     """The whole act; `begin` and `done` hear what goes on."""
-    begin("starting two relays and four workers")
+    begin("starting two relays and five workers")
     started, flow = time.monotonic(), Flow(ground, PLAN)
     try:
         flow.start()
-        done(f"{PLAN.bookings} bookings ask for their payment; two relays and four workers run")
+        done(f"{PLAN.bookings} bookings are asked for in Redis; two relays and five workers run")
         begin("payments are authorized, captured, refunded, declined")
         _until(flow, lambda: flow.count_ended() >= _KILL_AT * PLAN.bookings and flow.is_shared_out())
         victim, ended = PLAN.payments[0], flow.count_ended()

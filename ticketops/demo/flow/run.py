@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from typing import Any, Final, LiteralString, Protocol
 
 import psycopg
 
 from ticketops.config import Config
 from ticketops.demo.daemons import DaemonProcess, start_daemon
-from ticketops.demo.flow.desk import BookingDesk
 from ticketops.demo.flow.orders import Order, orders
 from ticketops.demo.flow.provider import PaymentProvider
+from ticketops.demo.flow.requests import BookingService, RequestQueue
 from ticketops.demo.flow.seats import TIMEOUT, SeatService
 from ticketops.demo.flow.sender import HostileSender
 from ticketops.demo.flow.topics import lag, shares, start_at_end
@@ -25,6 +24,13 @@ from ticketops.demo.relays import LEASE_SECONDS
 from ticketops.errors import BackendError
 
 RECIPIENTS: Final = "SELECT %(user_id)s::text || '@demo.example'"
+_PATIENT: Final = {
+    "worker.bookings.lease_seconds": 2.0,
+    "worker.bookings.retry_base": 0.1,
+    "worker.bookings.max_attempts": 50,
+    "worker.circuit_rest": 1.0,
+}
+"""Nobody waits long for the items of a worker that was killed, and none of them dies of kills."""
 _ENDED: LiteralString = """
 SELECT count(*) FROM booking.bookings
 WHERE booking_id = ANY (%s::uuid[]) AND status IN ('CONFIRMED', 'CANCELLED')"""
@@ -41,9 +47,10 @@ class FlowPlan:
     hostile: float = 0.05
     """Hostile events for each payment event that the provider writes."""
     desks: int = 4
-    """Threads that book."""
+    """Threads of customers."""
     pause: float = 0.0
-    """Seconds that each of them rests after a booking."""
+    """Seconds that each of them rests after an order."""
+    bookers: Sequence[str] = ("bookings-1", "bookings-2")
     relays: Sequence[str] = ("relay-1", "relay-2")
     payments: Sequence[str] = ("payments-1", "payments-2")
     emails: Sequence[str] = ("emails-1", "emails-2")
@@ -70,6 +77,8 @@ class Flow:
         self.plan = plan
         self.orders: dict[str, Order] = {order.key: order for order in orders(plan.bookings, plan.seed)}
         self.seats = SeatService(plan.seed)
+        self.requests = RequestQueue(self.config)
+        self.service = BookingService(self.config, self.orders)
         self.provider = PaymentProvider(self.config, self.orders)
         due = sum(len(order.course.told) for order in self.orders.values())
         self.sender = HostileSender(
@@ -94,14 +103,14 @@ class Flow:
     def start(self) -> None:
         """Start everybody, each after what is in the topics; the daemons get ready while the first bookings come in."""
         start_at_end(self.config, [*groups(self.config), (self.provider.topic, self.provider.group)])
-        for name in (*self.plan.relays, *self.plan.payments, *self.plan.emails):
+        for name in (*self.plan.bookers, *self.plan.relays, *self.plan.payments, *self.plan.emails):
             self._start(name)
         self.provider.start()
         self.sender.start()
         waiting = iter(self.orders.values())
         lock = threading.Lock()
         for number in range(self.plan.desks):
-            self._desks.append(Work(f"desk {number}", partial(self._book, waiting, lock)))
+            self._desks.append(Work(f"desk {number}", partial(self._order, waiting, lock)))
 
     def kill(self, name: str) -> None:
         """SIGKILL, and start it again at once, as a supervisor would."""
@@ -162,23 +171,20 @@ class Flow:
             with ThreadPoolExecutor(len(self._daemons)) as threads:
                 list(threads.map(DaemonProcess.stop, self._daemons.values()))
         self._daemons.clear()
-        self.seats.close()
+        for service in (self.seats, self.service, self.requests):
+            service.close()
 
     def _players(self) -> "list[Player]":
         return [*self._desks, self.sender, self.provider]
 
-    def _book(self, waiting: Iterator[Order], lock: threading.Lock, stopping: threading.Event) -> None:
-        desk = BookingDesk(self.config)
-        try:
-            while not stopping.is_set():
-                with lock:
-                    some = list(islice(waiting, 1))
-                if not some:
-                    return
-                desk.book(some[0])
-                stopping.wait(self.plan.pause)
-        finally:
-            desk.close()
+    def _order(self, waiting: Iterator[Order], lock: threading.Lock, stopping: threading.Event) -> None:
+        while not stopping.is_set():
+            with lock:
+                order = next(waiting, None)
+            if order is None:
+                return
+            self.requests.put(order)
+            stopping.wait(self.plan.pause)
 
     def _start(self, name: str) -> None:
         words, settings = self._command(name)
@@ -187,6 +193,12 @@ class Flow:
     def _command(self, name: str) -> tuple[Sequence[str], Mapping[str, object]]:
         if name in self.plan.relays:
             return ("relay", "run"), {"relay.id": name, "relay.lease_seconds": LEASE_SECONDS}
+        if name in self.plan.bookers:
+            return ("worker", "bookings"), {
+                "worker.bookings.url": self.service.url,
+                "worker.bookings.prefix": self.requests.prefix,
+                **_PATIENT,
+            }
         if name in self.plan.payments:
             release = {"": "http", "_url": self.seats.url, "_timeout": TIMEOUT}
             settings = {f"worker.payments.release{key}": value for key, value in release.items()}
