@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import Any, Final, LiteralString, Protocol
 
 import psycopg
@@ -48,8 +49,8 @@ class FlowPlan:
     """Hostile events for each payment event that the provider writes."""
     desks: int = 4
     """Threads of customers."""
-    pause: float = 0.0
-    """Seconds that each of them rests after an order."""
+    held: int = 0
+    """Orders, the last ones, that wait for `go_on`."""
     bookers: Sequence[str] = ("bookings-1", "bookings-2")
     relays: Sequence[str] = ("relay-1", "relay-2")
     payments: Sequence[str] = ("payments-1", "payments-2")
@@ -84,6 +85,8 @@ class Flow:
         self.sender = HostileSender(
             self.config, self.orders, round(due * plan.hostile), lambda: self.provider.told / due, plan.seed
         )
+        self._numbers = count()
+        self._going_on = threading.Event()
         self.kills = 0
         self.ended: list[str] = []
         """Last words of daemons that ended by themselves."""
@@ -111,6 +114,10 @@ class Flow:
         lock = threading.Lock()
         for number in range(self.plan.desks):
             self._desks.append(Work(f"desk {number}", partial(self._order, waiting, lock)))
+
+    def go_on(self) -> None:
+        """Let the orders come that were held back."""
+        self._going_on.set()
 
     def kill(self, name: str) -> None:
         """SIGKILL, and start it again at once, as a supervisor would."""
@@ -165,6 +172,7 @@ class Flow:
 
     def stop(self) -> None:
         """End everybody, the daemons gracefully; idempotent."""
+        self.go_on()
         for player in self._players():
             player.stop()
         if self._daemons:
@@ -181,10 +189,12 @@ class Flow:
         while not stopping.is_set():
             with lock:
                 order = next(waiting, None)
+                number = next(self._numbers)
             if order is None:
                 return
+            if number >= len(self.orders) - self.plan.held:
+                self._going_on.wait()
             self.requests.put(order)
-            stopping.wait(self.plan.pause)
 
     def _start(self, name: str) -> None:
         words, settings = self._command(name)
