@@ -49,6 +49,7 @@ CASES: dict[str, tuple[list[Sample], Verdict]] = {
         Verdict.WARN,
     ),
     "falls behind steadily": (window((0, 100), (10, 200), (20, 300), (30, 400)), Verdict.WARN),
+    "busy, and its lag hovers": (window((0, 40), (1000, 1042), (2000, 2041), (3000, 3043)), Verdict.OK),
     "catches up": (window((0, 1000), (300, 1010), (600, 1020), (900, 1030)), Verdict.CATCH),
     "flat with members": (window((5, 100), (5, 150), (5, 200), (5, 250)), Verdict.STALL),
     "flat, nothing new, with members": (window(*[(5, 100)] * 4), Verdict.STALL),

@@ -130,6 +130,10 @@ EXPLANATIONS: Final = {
 }
 
 
+_NOISE: Final = 0.05
+"""Part of what was consumed in a window by which the lag of a busy consumer may hover without meaning anything."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """What counts as keeping up, and how much must be seen before a trend is told."""
@@ -225,9 +229,10 @@ def _trend(held: Sequence[Sample]) -> Verdict:
     if held[0].committed == held[-1].committed:
         return Verdict.STOP if _unattended(held[-1]) else Verdict.STALL
     first, last = _troughs(held)
-    if last > first:
+    noise = _NOISE * ((held[-1].committed or 0) - (held[0].committed or 0))
+    if last > first + noise:
         return Verdict.WARN
-    return Verdict.CATCH if last < first else Verdict.OK
+    return Verdict.CATCH if last < first - noise else Verdict.OK
 
 
 def _troughs(held: Sequence[Sample]) -> tuple[int, int]:
