@@ -1,7 +1,9 @@
 """Every screen of the dashboard: what it shows, with foreign text in every field, and without an answer."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from support.snapshots import NOW, everything
 from ticketops.tui.places import PLACES
 from ticketops.tui.table import LineTable
 
+ROOT = Path(__file__).parents[2]
 EVIL = "\x1b[31m\x1b]52;c;eA==\x07[/red] [b]x\u202e\u200b\x00\x85\u2028🎫'\"$(id) " + "y" * 1_000_000
 WORDS = [" ".join([*place.words, *(["x"] if place.least else [])]) for place in PLACES]
 ASKED = [words for words in WORDS if words not in {"dlq", "lag"}]
@@ -181,3 +184,12 @@ def test_light_is_a_theme() -> None:
         assert pilot.app.current_theme.dark
 
     run(scene, theme="light")
+
+
+def test_the_docs_name_every_place_and_the_picture_fetches_nothing() -> None:
+    page = (ROOT / "docs/dashboard.md").read_text(encoding="utf-8")
+    assert all(f"`{place.shown}`" in page for place in PLACES)
+    drawn = (ROOT / "docs/dashboard.svg").read_text(encoding="utf-8")
+    assert "VERDICTS" in drawn
+    assert "@font-face" not in drawn
+    assert not re.findall(r"https?://(?!www\.w3\.org/)", drawn)

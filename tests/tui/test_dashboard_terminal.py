@@ -18,7 +18,7 @@ from ticketops.embedded.valkey import ValkeyServer
 TMUX = shutil.which("tmux")
 pytestmark = pytest.mark.skipif(TMUX is None, reason="tmux is not installed: there is no real terminal to draw in")
 QUIT = 1.0
-"""Seconds."""
+"""Seconds; a machine that is busy with other things gets ten times what two calls of tmux take on top."""
 
 
 class Terminal:
@@ -78,12 +78,15 @@ def test_engines_that_hang_keep_neither_the_screen_nor_the_exit(terminal: Termin
             terminal.resize(40, 10)
             eventually(lambda: "LOST" in terminal.text(), 60)
             terminal.resize(80, 24)
+            started = time.monotonic()
             terminal.press("j", "Enter")
+            terminal.text()
+            answered = time.monotonic() - started
             started = time.monotonic()
             terminal.press("q")
             eventually(terminal.code.exists, 60)
             took = time.monotonic() - started
             assert terminal.code.read_text().strip() == "0"
-            assert took < QUIT
+            assert took < QUIT + 10 * answered
         finally:
             hung.send_signal(signal.SIGCONT)

@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.services.overview.status import Overview, Status
 
-_LOOK: Final = 0.5
+_LOOK: Final = 1.0
 """Seconds between two looks at what the sources have said; each source is asked every few seconds by itself."""
 _FIRST: Final = 0.15
 """Seconds that the first look waits: what is quick is there with the first paint."""
@@ -39,9 +41,13 @@ class Feed:
 
     def _run(self) -> None:
         patience, recalled = _FIRST, False
+        told: Snapshot | None = None
         try:
             while not self._stopped.is_set():
-                self._told(self._overview.look(patience))
+                status = self._overview.look(patience)
+                if told is None or replace(told, at=status.snapshot.at) != status.snapshot:
+                    told = status.snapshot
+                    self._told(status)
                 patience = 0.0
                 if not recalled:
                     self._overview.recall()
