@@ -130,6 +130,9 @@ def test_kept_engines_stay_with_a_file_that_points_to_them(demo: Cli, place: Pat
             == done.json["events_written"] + done.json["payments"]["events"]
         )
 
+        verified = demo("--config", file, "state", "verify", "--grace", "0s")
+        assert verified.code == 0, verified.out
+
         again = demo("demo", "--keep", "--dir", folder)
         assert again.code == 6
         assert "dev down --purge" in again.err
