@@ -219,8 +219,12 @@ class RelayProcess:
                 return error.code, error.read().decode()
 
     def metric(self, sample: str) -> float:
-        """The value of a sample, named as it is exposed, labels included."""
-        lines = [line for line in self.http("/metrics")[1].splitlines() if line.startswith(f"{sample} ")]
+        """The value of a sample, named as it is exposed, labels included; 0 where nobody answers at this moment."""
+        try:
+            body = self.http("/metrics")[1]
+        except OSError:  # a process that was suspended, or is overloaded, breaks a connection off now and then
+            return 0.0
+        lines = [line for line in body.splitlines() if line.startswith(f"{sample} ")]
         return float(lines[0].rpartition(" ")[2]) if lines else 0.0
 
 
