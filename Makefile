@@ -20,7 +20,7 @@ demo: $(READY)
 	@$(BIN)/ticketops demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 4 --dist loadgroup
 
 check: $(READY)
 	$(BIN)/ruff format --check .
