@@ -76,7 +76,9 @@ class BookingWorks:
 
     def letter(self, timeout: float = 20.0) -> dict[str, Any]:
         """The one dead letter, once it is there."""
-        (found,) = eventually(lambda: self.letters, timeout)
+        letters = eventually(lambda: self.letters, timeout)
+        assert len(letters) == 1, letters
+        (found,) = letters
         return found
 
     @property

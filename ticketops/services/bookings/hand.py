@@ -128,6 +128,8 @@ class BookingHand:
             return self._setup.poll
         self._sort(batch)
         while not self._abandoned and (ready := self._next()):
+            if ready.taken.attempt > 1:
+                self._let_go_of_others()
             self._attempt(ready)
         self._write()
         return 0.0
@@ -170,7 +172,13 @@ class BookingHand:
                 case Doomed():
                     self._bury(found)
         with self._lock:
-            self._pending.extend(ready)
+            self._pending.extend(sorted(ready, key=lambda one: one.taken.attempt > 1))
+
+    def _let_go_of_others(self) -> None:
+        """An item that was tried before goes alone: were it to kill this worker, all in its hand would be charged."""
+        with self._lock:
+            self._give_back()
+        self._write()
 
     def _next(self) -> Ready | None:
         with self._lock:
