@@ -114,6 +114,16 @@ def test_a_target_that_hangs_holds_nobody_up(store: SqlAlertStore) -> None:
         free.set()
 
 
+def test_what_nobody_expected_is_told_without_its_text(store: SqlAlertStore) -> None:
+    look(store, DEEP)
+
+    def leak() -> None:
+        raise ValueError("cannot reach slack://s3cret-token")
+
+    assert delivery(store, Kept(leak)).deliver() == (0, 1)
+    assert store.figures().last_error == "ValueError"
+
+
 def test_a_target_that_nobody_knows_is_given_up(store: SqlAlertStore) -> None:
     look(store, DEEP)
     assert Delivery(store, {}, OPTIONS, lambda: 0.0).deliver() == (0, 1)

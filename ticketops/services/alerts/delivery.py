@@ -77,4 +77,4 @@ class Delivery:
         except TicketOpsError as error:
             outcome[0] = str(error)
         except Exception as error:  # noqa: BLE001 - the thread's outermost guard: told in `status`
-            outcome[0] = f"{type(error).__name__}: {error}"
+            outcome[0] = type(error).__name__  # its text may hold the target's URL, which is a secret
