@@ -94,3 +94,18 @@ class Machine(RuleBasedStateMachine):
 
 
 TestKeyQueues = Machine.TestCase
+
+
+def test_a_suspect_in_hand_stays_one_while_other_partitions_are_dropped() -> None:
+    queues = KeyQueues()
+    queues.add(job(1, suspect=True), 0.0)
+    (suspect,) = queues.take(1, 0.0)
+    queues.drop([Partition("t", 0)], 0.0)
+    queues.give_back(suspect, 0.0)
+    queues.add(job(0), 0.0)
+    assert queues.take(5, 0.0) == [suspect]
+    assert queues.take(5, 0.0) == []
+
+
+def job(partition: int, *, suspect: bool = False) -> Job:
+    return Job(Record(Position(Partition("t", partition), 0), b"%d" % partition, b"v"), alone=suspect, suspect=suspect)

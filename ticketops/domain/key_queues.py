@@ -58,7 +58,7 @@ class KeyQueues:
         self._waiting: list[tuple[float, int, Lane]] = []
         self._count = 0
         self._suspects: set[Lane] = set()
-        """Lanes in which a suspect waits."""
+        """Lanes with a suspect, in hand or not."""
         self._out = 0
         self._exclusive = False
         """A suspect is in hand."""
@@ -165,7 +165,7 @@ class KeyQueues:
     def _trust(self, lane: Lane) -> None:
         if lane in self._suspects:
             queue = self._queues.get(lane)
-            if queue is None or not any(job.suspect for job in queue.jobs):
+            if queue is None or not any(job.suspect for job in (*queue.jobs, *queue.returned, *queue.out)):
                 self._suspects.discard(lane)
 
     def drop(self, partitions: Collection[Partition], now: float) -> None:
