@@ -40,9 +40,9 @@ from ticketops.services.dlq.importing import LetterFile
 from ticketops.services.dlq.planning import Plan
 from ticketops.services.dlq.runner import Progress, Surroundings
 from ticketops.services.dlq.running import Run
-from ticketops.services.guard import Access, require_writable
+from ticketops.services.guard import require_writable
 from ticketops.wiring.deadletters import open_queue
-from ticketops.wiring.store import open_annotations, open_operation_store
+from ticketops.wiring.store import open_desk
 
 __all__ = [
     "DeadLetter",
@@ -228,10 +228,7 @@ class DeadLetters:
     @property
     def _desk(self) -> Desk:
         if self._made is None:
-            store = self._stack.enter_context(closing(open_operation_store(self._config)))
-            annotations = self._stack.enter_context(closing(open_annotations(self._config)))
-            access = Access(self._config.context, self._config.read_only)
-            self._made = Desk(store=store, annotations=annotations, access=access, actor=self._actor)
+            self._made = self._stack.enter_context(open_desk(self._config, self._actor))
         return self._made
 
     def _open(self, name: str) -> DeadLetterQueue:

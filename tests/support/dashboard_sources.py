@@ -1,6 +1,7 @@
 """What the dashboard's screens read in tests: memory backends, with foreign text in every field that can hold it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -8,6 +9,7 @@ from uuid import UUID, uuid4
 
 from support.machines import MemoryMachineBox, booking
 from support.snapshots import OUTBOX
+from ticketops.backends.memory.annotations import MemoryAnnotations
 from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue, MemoryDeaths
 from ticketops.backends.memory.operations import MemoryOperationStore
 from ticketops.domain.bookings import BOOKING
@@ -23,8 +25,11 @@ from ticketops.domain.trace.facts import Facts, Identity
 from ticketops.domain.trace.gaps import Gap
 from ticketops.domain.trace.timeline import timeline
 from ticketops.errors import BackendUnavailable, NotFoundError
+from ticketops.services.dlq.changing import Desk
+from ticketops.services.guard import Access
 from ticketops.services.trace.tracer import SourceState, Story
 from ticketops.services.transitions.stuck import StuckFinder
+from ticketops.tui.letter_changes import LetterChanges
 from ticketops.tui.sources import Letters, Sources
 
 T = TypeVar("T")
@@ -36,6 +41,8 @@ class Known:
     """Everything that can be read; `text` is foreign."""
 
     text: str = "plain"
+    read_only: bool = False
+    """The context's; services refuse changes then."""
     up: bool = True
     """False: nothing answers."""
     asked: list[str] = field(default_factory=list)
@@ -76,6 +83,7 @@ class Known:
             )
         )
         self.operations = MemoryOperationStore()
+        self.annotations = MemoryAnnotations()
         now = self.operations.now()
         operation = Operation(
             id=uuid4(),
@@ -97,7 +105,7 @@ class Known:
 
     def sources(self) -> Sources:
         return Sources(
-            letters=Letters(lambda _: self._up("dlq", MemoryDeadLetterQueue(self.deaths)), self._now),
+            letters=Letters(lambda _: self._queue(), self._now, self._letter_changes()),
             outbox=lambda: self._up("outbox", ToldOutbox(self.text)),
             relays=lambda: self._up("relay", ToldRelays(self.text)),  # type: ignore[arg-type]  # status() and close() are asked
             states=lambda _: self._up("state", self.machine.view()),
@@ -105,6 +113,18 @@ class Known:
             store=lambda: self._up("store", self.operations),
             trace=lambda key: self._up("trace", self._story(key)),
         )
+
+    def _queue(self) -> MemoryDeadLetterQueue:
+        return self._up("dlq", MemoryDeadLetterQueue(self.deaths))
+
+    def _letter_changes(self) -> LetterChanges:
+        return LetterChanges(self._desk, lambda _: self._queue(), self._now, cap=3, context="PROD-EU")
+
+    @contextmanager
+    def _desk(self) -> Iterator[Desk]:
+        access = Access("PROD-EU", self.read_only)
+        store = self._up("store", self.operations)
+        yield Desk(store=store, annotations=self.annotations, access=access, actor="op@host")
 
     def _now(self) -> datetime:
         return datetime.now(UTC)

@@ -52,8 +52,8 @@ def dashboard(feed: Scripted, known: Known | None = None, **options: Any) -> Das
         feed.told = told
         return feed
 
-    sources = (known or Known()).sources()
-    return Dashboard(make, sources, context="PROD-EU", read_only=True, **options)
+    known = known or Known()
+    return Dashboard(make, known.sources(), context="PROD-EU", read_only=known.read_only, **options)
 
 
 def run(

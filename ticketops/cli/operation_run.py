@@ -27,18 +27,10 @@ _FINE: Final = frozenset({"done", "already done"})
 @contextmanager
 def open_desk(inv: Invocation) -> "Iterator[Desk]":
     """What changes are made with, as the configuration says."""
-    from ticketops import wiring  # noqa: PLC0415 - `--help` must not pay for it
-    from ticketops.services.dlq.changing import Desk  # noqa: PLC0415
-    from ticketops.services.guard import Access  # noqa: PLC0415
-    from ticketops.wiring.store import open_annotations, open_operation_store  # noqa: PLC0415
+    from ticketops.wiring.store import open_desk as opened  # noqa: PLC0415 - `--help` must not pay for it
 
-    with closing(open_operation_store(inv.config)) as store, closing(open_annotations(inv.config)) as annotations:
-        yield Desk(
-            store=store,
-            annotations=annotations,
-            access=Access(inv.config.context, inv.config.read_only),
-            actor=wiring.actor(),
-        )
+    with opened(inv.config) as desk:
+        yield desk
 
 
 @contextmanager

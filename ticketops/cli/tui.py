@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +34,10 @@ def command(
     ] = 5.0,
     theme: Annotated[Theme, typer.Option("--theme", help="Colors; NO_COLOR in the environment: none.")] = Theme.DARK,
 ) -> None:
-    """Look at everything on one screen, live: what is wrong, why, and what to run next. Changes nothing."""
+    """Look at everything on one screen, live: what is wrong, why, and what to run next.
+
+    Read-only until `W`; a change shows its plan, and is made when the context and the count are typed.
+    """
     inv = invocation(ctx)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the dashboard needs a terminal", hint="`ticketops status --watch 5` works in a pipe")
@@ -53,6 +57,8 @@ def command(
         utf8=(sys.stdout.encoding or "").lower().startswith("utf"),
     )
     code = dashboard.run() or ExitCode.DONE
+    for command_line in dashboard.left_over:
+        inv.out.note(f"a change was cut off; to go on: {command_line}")
     sys.stdout.flush()
     os._exit(code)  # drivers that wait for a backend which hangs would keep the user waiting too
 
@@ -60,15 +66,24 @@ def command(
 def _sources(config: "Config", timeout: float) -> "Sources":
     """What screens read, each within `timeout` seconds."""
     from ticketops import wiring  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.tui.letter_changes import LetterChanges  # noqa: PLC0415
     from ticketops.tui.sources import Letters, Sources  # noqa: PLC0415
     from ticketops.wiring.deadletters import open_queue  # noqa: PLC0415
-    from ticketops.wiring.store import open_operation_store  # noqa: PLC0415
+    from ticketops.wiring.store import open_desk, open_operation_store  # noqa: PLC0415
     from ticketops.wiring.trace import open_tracer  # noqa: PLC0415
     from ticketops.wiring.transitions import open_state_view, open_stuck_finder  # noqa: PLC0415
 
     quick = replace(config, postgres=wiring.bounded(config, timeout))
+    now = partial(datetime.now, UTC)
+    changes = LetterChanges(
+        partial(open_desk, config),
+        lambda name: open_queue(config, name),
+        now,
+        cap=config.dlq.requeue_cap,
+        context=config.context,
+    )
     return Sources(
-        letters=Letters(lambda name: open_queue(config, name, timeout=timeout), lambda: datetime.now(UTC)),
+        letters=Letters(lambda name: open_queue(config, name, timeout=timeout), now, changes),
         outbox=lambda: wiring.open_outbox_admin(config, timeout=timeout),
         relays=lambda: wiring.open_shard_leases(config, timeout=timeout),
         states=lambda machine: open_state_view(config, machine, timeout=timeout),

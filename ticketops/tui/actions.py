@@ -32,6 +32,7 @@ EVERYWHERE: Final = (
     Action("app.now", "r", "r", "refresh", "read a list again; home: show what is known now"),
     Action("app.copy_row", "y", "y", "copy", "copy the row under the cursor to the clipboard of your terminal"),
     Action("app.copy_command", "Y", "Y", "copy command", "copy the command that would do or show the same"),
+    Action("app.unlock", "W", "W", "unlock", "let capitals ask for changes, for five minutes; again: lock"),
     Action("app.lights", "T", "T", "theme", "dark or light; NO_COLOR in the environment: neither"),
     Action("app.help", "question_mark", "?", "help", "this page", footer=True),
     Action("app.leave", "q,ctrl+c", "q", "quit", "leave at once, whatever hangs", footer=True),
@@ -50,6 +51,14 @@ IN_TABLES: Final = (
     Action("screen.zoom", "z", "z", "zoom", "give all the room to the pane that has the keys, or give it back"),
     Action("screen.back", "escape", "Esc", "back", "end the filter, then go back", footer=True),
 )
+
+ON_LETTERS: Final = (
+    Action("screen.change('requeue')", "R", "R", "requeue", "put the marked back where they came from"),
+    Action("screen.change('discard')", "D", "D", "discard", "move the marked into the archive"),
+    Action("screen.change('hold')", "H", "H", "hold", "say that you look at the marked: changes skip them"),
+    Action("screen.change('release')", "L", "L", "release", "end holds of the marked"),
+)
+"""On dead letters: what is marked, or under the cursor; needs `W`, shows its plan, and asks."""
 
 IN_TEXTS: Final = (Action("screen.back", "escape", "Esc", "back", "go back", footer=True),)
 

@@ -1,4 +1,4 @@
-"""The dashboard: reads the snapshot, asks services, changes nothing."""
+"""The dashboard: reads the snapshot, asks services; changes what was unlocked, planned and agreed to."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -14,10 +14,12 @@ from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.services.overview.status import Status
 from ticketops.tui.actions import EVERYWHERE, bindings
 from ticketops.tui.background import once
+from ticketops.tui.changes import Changes
 from ticketops.tui.feed import Feed
 from ticketops.tui.looks import safe
 from ticketops.tui.places import place_of
 from ticketops.tui.plain import Ascii
+from ticketops.tui.proposals import Proposal
 from ticketops.tui.screens.goto import GotoScreen
 from ticketops.tui.screens.help import HelpScreen
 from ticketops.tui.screens.home import HomeScreen
@@ -62,6 +64,9 @@ class Dashboard(App[int]):
         self._stepping = False
         self._latest: Status | None = None
         self.shown: Status | None = None
+        self.changes = Changes(self)
+        self.left_over: list[str] = []
+        """Commands that go on with what leaving cut off."""
         self._feed = make_feed(self._told, self._failed)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -164,6 +169,20 @@ class Dashboard(App[int]):
     def _not_stepped(self, _: str) -> None:
         self._stepping = False
 
+    def action_unlock(self) -> None:
+        """Let changes be asked for, for five minutes; a read-only context refuses."""
+        if self.read_only:
+            said = f"the context {safe(self.context)} is read-only"
+            self.notify(said, severity="warning", markup=False)
+            return
+        self.changes.lock.turn()
+        for head in self.screen.query("Head"):
+            head.refresh()
+
+    def propose(self, plan: Callable[[], Proposal]) -> None:
+        """Ask for a change of the screen that is looked at."""
+        self.changes.propose(self.screen, plan)
+
     def action_lights(self) -> None:
         """Dark, or light."""
         self.theme = LIGHT if self.theme == DARK else DARK
@@ -193,6 +212,7 @@ class Dashboard(App[int]):
     def action_leave(self) -> None:
         """Leave at once."""
         self._feed.stop()
+        self.left_over = self.changes.leave()
         self.exit(0)
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from textual.screen import Screen
 
@@ -13,14 +13,15 @@ T = TypeVar("T")
 
 
 def once(
-    screen: "Screen[None]",
+    screen: "Screen[Any]",
     work: Callable[[], T],
     done: Callable[[T], None],
     failed: Callable[[str], None],
+    late: Callable[[T], None] = lambda _: None,
 ) -> None:
     """Do the work, then `done` in the screen's own thread, if the screen is still there; an error is told.
 
-    `failed` gets the error's text, safe for a terminal.
+    `failed` gets the error's text, safe for a terminal; `late` gets a result that no screen waits for any more.
     """
     app = screen.app
 
@@ -32,21 +33,20 @@ def once(
         except Exception as error:  # noqa: BLE001 - the thread's outermost guard: the screen says so
             app.call_later(_tell, screen, failed, f"{type(error).__name__}: {error}")
         else:
-            app.call_later(_hand_over, screen, done, result)
+            app.call_later(_hand_over, screen, done, late, result)
 
     threading.Thread(target=run, name="screen-work", daemon=True).start()
 
 
-def _hand_over(screen: "Screen[None]", done: Callable[[T], None], result: T) -> None:
-    if _there(screen):
-        done(result)
+def _hand_over(screen: "Screen[Any]", done: Callable[[T], None], late: Callable[[T], None], result: T) -> None:
+    (done if _there(screen) else late)(result)
 
 
-def _tell(screen: "Screen[None]", failed: Callable[[str], None], text: str) -> None:
+def _tell(screen: "Screen[Any]", failed: Callable[[str], None], text: str) -> None:
     if _there(screen):
         screen.notify(safe(text[:500]), severity="error", markup=False)
         failed(safe(text[:500]))
 
 
-def _there(screen: "Screen[None]") -> bool:
+def _there(screen: "Screen[Any]") -> bool:
     return screen.is_mounted and screen in screen.app.screen_stack

@@ -9,6 +9,7 @@ from textual.widget import Widget
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.snapshot import Reading, Snapshot
 from ticketops.tui.actions import EVERYWHERE, IN_TABLES
+from ticketops.tui.changes import Changes
 from ticketops.tui.looks import STYLES, age_of, safe
 
 _STALE: Final = 15.0
@@ -24,7 +25,7 @@ class Head(Widget):
         snapshot: Snapshot | None = getattr(app, "snapshot", None)
         left = Text(no_wrap=True, overflow="ellipsis")
         left.append(f" ticketops {safe(getattr(app, 'context', ''))}", "bold")
-        left.append(" [READ-ONLY]" if getattr(app, "read_only", False) else "")
+        left.append_text(_access(app))
         left.append(self._time(snapshot))
         right = _backends(snapshot) if snapshot else Text("asking …", "dim")
         if snapshot and left.cell_len + right.cell_len + 1 > self.size.width:
@@ -42,6 +43,15 @@ class Head(Widget):
             return Text("")
         seconds = time.time() - snapshot.at.timestamp()
         return Text(f" {snapshot.at:%H:%M:%S}Z" + (f" ({age_of(seconds)} ago)" if seconds > _STALE else " live"))
+
+
+def _access(app: object) -> Text:
+    changes: Changes | None = getattr(app, "changes", None)
+    if changes is None or not changes.lock.left:
+        return Text(" [READ-ONLY]")
+    minutes, seconds = divmod(int(changes.lock.left), 60)
+    told = f" {safe(changes.told, 60)}" if changes.told else ""
+    return Text(f" [WRITE {minutes}:{seconds:02}]{told}", STYLES[Grade.WARN])
 
 
 def _backends(snapshot: Snapshot, *, brief: bool = False) -> Text:

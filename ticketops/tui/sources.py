@@ -16,6 +16,7 @@ from ticketops.ports.relay import ShardLeases
 from ticketops.ports.states import StateView
 from ticketops.services.trace.tracer import Story
 from ticketops.services.transitions.stuck import StuckFinder
+from ticketops.tui.letter_changes import LetterChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,14 @@ class Tallied:
 
 
 class Letters:
-    """Dead letters, read only."""
+    """Dead letters; `changes` makes the plans of what is to be changed."""
 
-    def __init__(self, opener: Callable[[str], DeadLetterQueue], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, opener: Callable[[str], DeadLetterQueue], now: Callable[[], datetime], changes: LetterChanges
+    ) -> None:
         self._opener = opener
         self.now = now
+        self.changes = changes
 
     def groups(self, queue: str) -> Tallied:
         """The causes of a queue, the commonest first."""

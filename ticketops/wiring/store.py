@@ -1,5 +1,7 @@
 """Where operations, holds, the archive and the ledger of topics are kept."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.ports.ledger import Ledger
     from ticketops.ports.operations import Annotations, OperationStore
+    from ticketops.services.dlq.changing import Desk
 
 _UPGRADE = "run `ticketops db upgrade`"
 
@@ -25,6 +28,18 @@ def open_annotations(config: "Config") -> "Annotations":
     from ticketops.backends.store.annotations import SqlAnnotations  # noqa: PLC0415 - loads SQLAlchemy
 
     return SqlAnnotations(open_place(config))
+
+
+@contextmanager
+def open_desk(config: "Config", actor: str | None = None) -> "Iterator[Desk]":
+    """What changes to dead letters are made with, for one thread; `actor` is user@host by default."""
+    from ticketops.services.dlq.changing import Desk  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.guard import Access  # noqa: PLC0415
+    from ticketops.wiring import actor as own_name  # noqa: PLC0415
+
+    with closing(open_operation_store(config)) as store, closing(open_annotations(config)) as annotations:
+        access = Access(config.context, config.read_only)
+        yield Desk(store=store, annotations=annotations, access=access, actor=actor or own_name())
 
 
 def open_ledger(config: "Config") -> "Ledger":

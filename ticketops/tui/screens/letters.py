@@ -1,17 +1,23 @@
 """Dead letters of one queue: groups of one cause, then items, then one item."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from rich.text import Text
 from textual import on
+from textual.binding import BindingType
 
+from ticketops.domain.dead_letter_selector import DeadLetterSelector
 from ticketops.domain.deadletters import DeadLetter
 from ticketops.domain.fingerprint import Group
 from ticketops.domain.lag.verdicts import Grade
+from ticketops.domain.operations import Verb
 from ticketops.domain.overview.snapshot import DeadLetterFigures, Reading
 from ticketops.services.overview.status import Status
+from ticketops.tui.actions import ON_LETTERS, bindings
+from ticketops.tui.letter_changes import Wanted
 from ticketops.tui.looks import STYLES, age_of, command_of, number, safe
+from ticketops.tui.proposals import Proposal
 from ticketops.tui.screens.reading import ReadScreen
 from ticketops.tui.screens.tabled import TabledScreen
 from ticketops.tui.screens.whole import WholeScreen, told
@@ -73,6 +79,8 @@ def _queue_row(name: str, reading: Reading[DeadLetterFigures]) -> Row:
 class GroupsScreen(ReadScreen[Tallied]):
     """Causes, the commonest first."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_LETTERS)]
+
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("GROUP", most=10),
         Column("COUNT", right=True, most=10),
@@ -100,6 +108,13 @@ class GroupsScreen(ReadScreen[Tallied]):
         """See ReadScreen."""
         self.show_rows([_group_row(group, tallied) for group in tallied.groups])
 
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Callable[[], Proposal] | None:
+        """See TabledScreen."""
+        if len(keys) > 1:
+            self.notify("one cause at a time; a cause's items can be marked", severity="warning", markup=False)
+            return None
+        return _plan(self._letters, verb, self._queue, DeadLetterSelector(group=keys[0]))
+
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
         self.app.push_screen(ItemsScreen(self._queue, event.key, self._letters))
@@ -121,6 +136,8 @@ def _group_row(group: tuple[Group, Any], tallied: Tallied) -> Row:
 
 class ItemsScreen(ReadScreen[list[DeadLetter]]):
     """Dead letters of one cause, oldest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_LETTERS)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("ID", most=44),
@@ -144,6 +161,10 @@ class ItemsScreen(ReadScreen[list[DeadLetter]]):
         shown = self.table.key
         words = ("show", shown) if shown else ("list", "--group", self._group)
         return command_of("ticketops", "dlq", *words)
+
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Callable[[], Proposal] | None:
+        """See TabledScreen."""
+        return _plan(self._letters, verb, self._queue, DeadLetterSelector(ids=keys))
 
     def filled(self, items: list[DeadLetter]) -> None:
         """See ReadScreen."""
@@ -170,6 +191,11 @@ class ItemsScreen(ReadScreen[list[DeadLetter]]):
         letter = self._items[event.key]
         command = command_of("ticketops", "dlq", "show", letter.id)
         self.app.push_screen(WholeScreen(f"dead letter {letter.id}", lambda: _whole(letter), command))
+
+
+def _plan(letters: Letters, verb: str, queue: str, selector: DeadLetterSelector) -> Callable[[], Proposal]:
+    wanted = Wanted(verb=Verb(verb), queue=queue, selector=selector, settings={}, options=())
+    return lambda: letters.changes.propose(wanted)
 
 
 def _whole(letter: DeadLetter) -> Text:

@@ -1,6 +1,6 @@
 """A screen that is a table with a filter, a title and a line of keys."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, Final
 
 from textual import on
@@ -15,6 +15,7 @@ from ticketops.tui.actions import IN_TABLES, bindings
 from ticketops.tui.bar import Bar
 from ticketops.tui.header import Foot, Head
 from ticketops.tui.looks import safe
+from ticketops.tui.proposals import Proposal
 from ticketops.tui.table import Column, LineTable, Row
 
 _LOOKED: Final = 2000
@@ -161,6 +162,16 @@ class TabledScreen(Screen[None]):
     def command(self) -> str:
         """The command line that shows the same as this screen."""
         return "ticketops status"
+
+    def action_change(self, verb: str) -> None:
+        """Ask for a change of what is marked, or of the row under the cursor; the keys are frozen here."""
+        keys = tuple(row.key for row in self.chosen())
+        if keys and (plan := self.planned(verb, keys)):
+            self.app.call_later(getattr(self.app, "propose"), plan)  # noqa: B009 - the app is not imported here
+
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Callable[[], Proposal] | None:  # noqa: ARG002 - for others
+        """What makes the plan of a change, in a thread; None where there is none, which was told."""
+        return None
 
     def row_text(self) -> str:
         """The marked rows as text, or the one under the cursor where none is marked."""
