@@ -68,6 +68,14 @@ def test_out_of_memory_changes_nothing_and_says_so(own: Bookings) -> None:
     assert {result.outcome for result in own.queue.requeue(order(), marks)} == {Outcome.DONE}
 
 
+def test_no_call_of_a_script_has_more_items_than_the_server_does_in_a_moment(own: Bookings) -> None:
+    die(own, 120)
+    marks = [letter.mark for letter in own.queue.scan(EVERYTHING)]
+    own.redis.config_resetstat()
+    assert {result.outcome for result in own.queue.requeue(order(), marks)} == {Outcome.DONE}
+    assert own.redis.info("commandstats")["cmdstat_evalsha"]["calls"] >= 120 / 50
+
+
 def test_a_forgotten_script_is_sent_again(own: Bookings) -> None:
     ids = die(own)
     for id_ in ids:
