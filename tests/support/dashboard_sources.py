@@ -1,6 +1,6 @@
 """What the dashboard's screens read in tests: memory backends, with foreign text in every field that can hold it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,8 @@ from ticketops.backends.memory.annotations import MemoryAnnotations
 from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue, MemoryDeaths
 from ticketops.backends.memory.operations import MemoryOperationStore
 from ticketops.domain.bookings import BOOKING
-from ticketops.domain.changes import EventDetail, Group, OutboxStats
+from ticketops.domain.changes import BatchResult, EventDetail, Group, Left, OutboxStats, Summary
+from ticketops.domain.changes import Operation as OutboxOperation
 from ticketops.domain.deadletters import DeadLetter, QueueKind
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.operations import AuditEntry, FrozenItem, Operation, Verb
@@ -25,12 +26,18 @@ from ticketops.domain.trace.facts import Facts, Identity
 from ticketops.domain.trace.gaps import Gap
 from ticketops.domain.trace.timeline import timeline
 from ticketops.errors import BackendUnavailable, NotFoundError
+from ticketops.options import OutboxOptions
 from ticketops.services.dlq.changing import Desk
 from ticketops.services.guard import Access
 from ticketops.services.trace.tracer import SourceState, Story
+from ticketops.services.transitions.desk import StateDesk
+from ticketops.services.transitions.expiry import Expiry
 from ticketops.services.transitions.stuck import StuckFinder
-from ticketops.tui.letter_changes import LetterChanges
-from ticketops.tui.sources import Letters, Sources
+from ticketops.tui.letter_changes import LetterChanges, Means
+from ticketops.tui.operation_changes import OperationChanges
+from ticketops.tui.outbox_changes import OutboxChanges, OutboxMeans, PauseChanges
+from ticketops.tui.sources import Letters, Sources, Verbs
+from ticketops.tui.state_changes import StateChanges, StateMeans
 
 T = TypeVar("T")
 KEY = "810fd4ce-a99a-4b1e-b272-fd0b8470439c"
@@ -50,6 +57,8 @@ class Known:
 
     def __post_init__(self) -> None:
         self.deaths = MemoryDeaths()
+        self.outbox = ToldOutbox(self.text)
+        self.relays = ToldRelays(self.text)
         for number in range(3):
             letter = DeadLetter(
                 id=f"{number}{self.text}",
@@ -105,20 +114,53 @@ class Known:
 
     def sources(self) -> Sources:
         return Sources(
-            letters=Letters(lambda _: self._queue(), self._now, self._letter_changes()),
-            outbox=lambda: self._up("outbox", ToldOutbox(self.text)),
-            relays=lambda: self._up("relay", ToldRelays(self.text)),  # type: ignore[arg-type]  # status() and close() are asked
+            letters=Letters(lambda _: self._queue(), self._now, LetterChanges(self.means())),
+            outbox=lambda: self._up("outbox", self.outbox),
+            relays=lambda: self._up("relay", self.relays),  # type: ignore[arg-type]  # what is asked of it is there
             states=lambda _: self._up("state", self.machine.view()),
             stuck=lambda _: self._up("stuck", StuckFinder(BOOKING, self.machine.view(), {"PENDING": 900.0}, {})),
             store=lambda: self._up("store", self.operations),
             trace=lambda key: self._up("trace", self._story(key)),
+            verbs=self._verbs(),
         )
 
     def _queue(self) -> MemoryDeadLetterQueue:
         return self._up("dlq", MemoryDeadLetterQueue(self.deaths))
 
-    def _letter_changes(self) -> LetterChanges:
-        return LetterChanges(self._desk, lambda _: self._queue(), self._now, cap=3, context="PROD-EU")
+    def means(self) -> Means:
+        return Means(
+            desk=self._desk,
+            look=lambda _: self._queue(),
+            change=lambda _: self._queue(),
+            now=self._now,
+            cap=3,
+            context="PROD-EU",
+            tail=("--context", "PROD-EU"),
+        )
+
+    def _verbs(self) -> Verbs:
+        access = Access("PROD-EU", self.read_only)
+        outbox = OutboxMeans(
+            admin=lambda: self._up("outbox", self.outbox),
+            leases=lambda: self._up("relay", self.relays),  # type: ignore[arg-type]  # what is asked of it is there
+            access=access,
+            options=OutboxOptions(),
+            shards=2,
+            actor="op@host",
+        )
+        box = self.machine
+        states = StateMeans(
+            desk=lambda _: self._up("state", StateDesk(box.store(), box.view(), access, "op@host")),
+            expiry=lambda _, author: self._up("state", Expiry(box.store(), box.view(), author)),
+            access=access,
+            actor="op@host",
+        )
+        return Verbs(
+            operations=OperationChanges(self.means()),
+            outbox=OutboxChanges(outbox),
+            pauses=PauseChanges(outbox),
+            states=StateChanges(states),
+        )
 
     @contextmanager
     def _desk(self) -> Iterator[Desk]:
@@ -144,10 +186,13 @@ class Known:
 
 @dataclass
 class ToldOutbox:
-    """Reads of ports.OutboxAdmin; a change is a fault of the caller."""
+    """What the dashboard asks of ports.OutboxAdmin; anything else is a fault of the caller."""
 
     text: str
     id: UUID = field(default_factory=lambda: UUID(KEY))
+    selected: list[tuple[Selector, bool]] = field(default_factory=list)
+    done: list[tuple[str, ...]] = field(default_factory=list)
+    """Changes, in order."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -191,6 +236,38 @@ class ToldOutbox:
             raise NotFoundError("there is no such event")
         return EventDetail(event=self._event(), before=3, error=self.text, trace_parent=self.text)
 
+    def missing(self, ids: Sequence[UUID]) -> tuple[UUID, ...]:
+        return tuple(id_ for id_ in ids if id_ != self.id)
+
+    def summarize(self, selector: Selector) -> Summary:
+        at, count = self.now(), 1 if selector.ids else 2
+        return Summary(
+            count=count,
+            oldest=at,
+            newest=at,
+            by_status={"FAILED": count},
+            by_type={self.text: count},
+            reasons=((self.text, count),),
+        )
+
+    def select(self, selector: Selector, *, companions: bool = False) -> list[bytes]:
+        self.selected.append((selector, companions))
+        return [id_.bytes for id_ in selector.ids] or [self.id.bytes, uuid4().bytes]
+
+    def begin(self, operation: OutboxOperation) -> None:
+        self.done.append(("begin", operation.actor, operation.reason))
+
+    def retry(self, _: OutboxOperation, ids: Sequence[bytes]) -> BatchResult:
+        self.done.append(("retry", *map(bytes.hex, ids)))
+        return BatchResult(len(ids))
+
+    def skip(self, _: OutboxOperation, ids: Sequence[bytes]) -> BatchResult:
+        self.done.append(("skip", *map(bytes.hex, ids)))
+        return BatchResult(len(ids))
+
+    def end(self, _: OutboxOperation, result: str, left: Mapping[Left, int]) -> None:
+        self.done.append(("end", result, str(len(left))))
+
     def close(self) -> None:
         """Nothing to give up."""
 
@@ -200,9 +277,19 @@ class ToldOutbox:
 
 @dataclass
 class ToldRelays:
-    """The status of relays."""
+    """The status of relays, and pauses."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        at = datetime.now(UTC)
+        self.pauses = {(PauseScope.TOPIC, self.text): Pause(PauseScope.TOPIC, self.text, self.text, self.text, at)}
+
+    def pause(self, scope: PauseScope, value: str, by: str, reason: str) -> Pause:
+        return self.pauses.setdefault((scope, value), Pause(scope, value, by, reason, datetime.now(UTC)))
+
+    def resume(self, scope: PauseScope, value: str, _by: str, _reason: str) -> bool:
+        return self.pauses.pop((scope, value), None) is not None
 
     def status(self) -> RelayStatus:
         now = datetime.now(UTC)
@@ -211,7 +298,7 @@ class ToldRelays:
             at=now,
             members=(MemberStatus(self.text, self.text, 7, "1", now, 2.0, live=True, shards=1, report=report),),
             shards=(ShardStatus(0, self.text, 4, 9.0, 0, None), ShardStatus(1, None, 4, None, 2, 3.0)),
-            pauses=(Pause(PauseScope.TOPIC, self.text, self.text, self.text, now),),
+            pauses=tuple(self.pauses.values()),
         )
 
     def close(self) -> None:

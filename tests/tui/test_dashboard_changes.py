@@ -5,6 +5,7 @@ from textual.widgets import Input
 from support.dashboard_sources import Known
 from support.dashboards import INCIDENT, Scripted, go, run, settled, shown
 from ticketops.domain.operations import OperationState
+from ticketops.tui.screens.ask import AskScreen
 from ticketops.tui.screens.confirm import ConfirmScreen
 
 
@@ -15,10 +16,32 @@ async def cause(pilot: Any, feed: Scripted) -> None:
     await settled(pilot, lambda: "3 " in shown(pilot) and "reading" not in shown(pilot))
 
 
-async def asked(pilot: Any, key: str) -> None:
-    await pilot.press(key)
-    await settled(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+async def dialog(pilot: Any, kind: type) -> None:
+    await settled(pilot, lambda: isinstance(pilot.app.screen, kind))
     await pilot.pause()
+
+
+async def asked(pilot: Any, key: str) -> None:
+    """The plan, where a key asks for nothing else before."""
+    await pilot.press(key)
+    await dialog(pilot, ConfirmScreen)
+
+
+async def paced(pilot: Any, answer: str = "") -> None:
+    """The plan of a requeue at a pace."""
+    await pilot.press("R")
+    await dialog(pilot, AskScreen)
+    await pilot.press(*answer, "enter")
+    await dialog(pilot, ConfirmScreen)
+
+
+async def typed(pilot: Any, words: str) -> None:
+    pilot.app.screen.query_one("#typed", Input).value = ""
+    await pilot.press(*words, "enter")
+
+
+async def told(pilot: Any, text: str) -> None:
+    await settled(pilot, lambda: any(text in str(one.message) for one in pilot.app._notifications))
 
 
 def operations(known: Known) -> list[OperationState]:
@@ -46,7 +69,7 @@ def test_a_requeue_shows_its_plan_and_is_made_when_context_and_count_are_typed()
         await cause(pilot, feed)
         await pilot.press("W")
         await settled(pilot, lambda: "WRITE 4:5" in shown(pilot))
-        await asked(pilot, "R")
+        await paced(pilot)
         text = shown(pilot)
         assert "requeue 3 dead letters of bookings" in text
         assert "ticketops dlq requeue --queue bookings --group" in text

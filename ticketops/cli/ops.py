@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from ticketops.domain.operations import Operation, OperationItem, OperationState
     from ticketops.ports.operations import OperationStore
-    from ticketops.services.dlq.returning import Pick
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -121,7 +120,8 @@ def resume(
     ] = None,
 ) -> int:
     """Go on with an operation that was cut off or stopped, as it was told; nothing is done twice."""
-    from ticketops.cli.dlq.options import per_second  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.domain.speed import per_second  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.dlq.importing import pick_of  # noqa: PLC0415
     from ticketops.services.dlq.running import Run  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.guard import require_writable  # noqa: PLC0415
 
@@ -131,15 +131,8 @@ def resume(
         operation = desk.store.find(operation_id)
         with open_queues(inv, operation.queues) as queues:
             with surroundings(operation) as around:
-                report = Run(desk, operation, queues, around, pick=_pick(operation)).resume(changed)
+                report = Run(desk, operation, queues, around, pick=pick_of(operation)).resume(changed)
             return tell_report(inv, report)
-
-
-def _pick(operation: "Operation") -> "Pick | None":
-    from ticketops.domain.operations import Verb  # noqa: PLC0415 - `--help` must not pay for it
-    from ticketops.services.dlq.importing import LetterFile  # noqa: PLC0415
-
-    return LetterFile.of(operation).pick() if operation.verb is Verb.IMPORT else None
 
 
 def _items(store: "OperationStore", operation: "Operation", outcome: str | None) -> "Iterator[dict[str, object]]":

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ticketops.cli.frame import Invocation
-from ticketops.domain.records import ANY_TYPE
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
     from ticketops.config import Config
-    from ticketops.domain.relay import PauseScope
-    from ticketops.services.relay.pauses import Pauses
+    from ticketops.services.relay.pauses import Part, Pauses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,31 +27,22 @@ class Change:
     dry_run: bool = False
     yes: bool = False
 
-    def scope(self, config: "Config") -> tuple["PauseScope", str]:
-        """What is meant, and its value; UsageError where that is not one thing."""
+    def part(self, config: "Config") -> "Part":
+        """What is meant; UsageError where that is not one thing."""
         from ticketops.domain.relay import PauseScope  # noqa: PLC0415 - `--help` must not pay for it
+        from ticketops.services.relay.pauses import Part  # noqa: PLC0415
 
         given = [
-            (PauseScope.TOPIC, self.topic),
-            (PauseScope.AGGREGATE_TYPE, self.aggregate_type),
-            (PauseScope.SHARD, "" if self.shard is None else str(self.shard)),
+            Part(PauseScope.TOPIC, self.topic),
+            Part(PauseScope.AGGREGATE_TYPE, self.aggregate_type),
+            Part(PauseScope.SHARD, "" if self.shard is None else str(self.shard)),
         ]
-        chosen = [(scope, value) for scope, value in given if value]
+        chosen = [part for part in given if part.value]
         if len(chosen) > 1:
             raise UsageError("--topic, --aggregate-type and --shard exclude each other", hint="give one of them")
-        shards = config.relay.shards
-        if self.shard is not None and self.shard >= shards:
-            raise UsageError(f"there is no shard {self.shard}", why=f"relay.shards is {shards}, counted from 0")
-        return chosen[0] if chosen else (PauseScope.ALL, "")
-
-    def require_known(self, config: "Config") -> None:
-        """UsageError for what is not there: its pause would stop nothing, and its author would not know."""
-        topics, kind, topic = config.outbox.topics, self.aggregate_type, self.topic
-        if kind and kind not in topics and ANY_TYPE not in topics:
-            raise UsageError(f"there is no aggregate type {kind}", hint=f"there are {', '.join(sorted(topics))}")
-        if topic and topic not in topics.values() and not any("{type}" in name for name in topics.values()):
-            known = ", ".join(sorted(set(topics.values())))
-            raise UsageError(f"no events go to topic {topic}", hint=f"they go to {known}")
+        part = chosen[0] if chosen else Part()
+        part.require_shard(config.relay.shards)
+        return part
 
 
 def changing_pauses(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,8 +81,3 @@ def open_pauses(inv: Invocation) -> "Pauses":
 
     config = inv.config
     return Pauses(wiring.open_shard_leases(config), Access(config.context, config.read_only), wiring.actor())
-
-
-def flags(scope: "PauseScope", value: str) -> str:
-    """The same part of the outbox, as a command line says it."""
-    return f" --{scope.value.replace('_', '-')} {value}" if value else ""

@@ -10,7 +10,7 @@ from ticketops.cli.cells import Show
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.output import Column, Format, Section
-from ticketops.cli.pausing import Change, changing_pauses, flags, open_pauses
+from ticketops.cli.pausing import Change, changing_pauses, open_pauses
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -244,17 +244,17 @@ def _status_record(found: "RelayStatus") -> dict[str, Any]:
 def pause(ctx: typer.Context, *, change: Change) -> None:
     """Stop publishing, durably, until resumed: everything, or one topic, aggregate type or shard."""
     inv = invocation(ctx)
-    scope, value = change.scope(inv.config)
-    change.require_known(inv.config)
+    part = change.part(inv.config)
+    part.require_known(inv.config.outbox.topics)
     pauses = open_pauses(inv)
     inv.confirm(
-        [f"pause {f'{scope} {value}'.strip()} for every relay of this outbox; events wait, nothing is lost"],
+        [f"pause {part} for every relay of this outbox; events wait, nothing is lost"],
         yes=change.yes,
         dry_run=change.dry_run,
     )
-    paused = pauses.pause(scope, value, change.reason)
+    paused = pauses.pause(part.scope, part.value, change.reason)
     inv.out.record("relay_pause", asdict(paused), name="scope")
-    inv.out.note("relays take note within a second; end it with: ticketops relay resume" + flags(scope, value))
+    inv.out.note(f"relays take note within a second; end it with: {' '.join(['ticketops relay resume', *part.flags])}")
 
 
 @app.command()
@@ -262,8 +262,8 @@ def pause(ctx: typer.Context, *, change: Change) -> None:
 def resume(ctx: typer.Context, *, change: Change) -> None:
     """End a pause; without a flag, the pause of everything."""
     inv = invocation(ctx)
-    scope, value = change.scope(inv.config)
+    part = change.part(inv.config)
     pauses = open_pauses(inv)
-    inv.confirm([f"resume {scope} {value}".strip()], yes=change.yes, dry_run=change.dry_run)
-    pauses.resume(scope, value, change.reason)
+    inv.confirm([f"resume {part}"], yes=change.yes, dry_run=change.dry_run)
+    pauses.resume(part.scope, part.value, change.reason)
     inv.out.note("resumed; relays take note within a second")

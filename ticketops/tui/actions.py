@@ -59,6 +59,38 @@ ON_LETTERS: Final = (
     Action("screen.change('release')", "L", "L", "release", "end holds of the marked"),
 )
 """On dead letters: what is marked, or under the cursor; needs `W`, shows its plan, and asks."""
+ON_ITEMS: Final = (
+    *ON_LETTERS,
+    Action("screen.change('edit')", "E", "E", "edit", "give one dead letter another payload, in $EDITOR"),
+)
+ON_OPERATIONS: Final = (
+    Action("screen.change('cancel')", "X", "X", "cancel", "stop an operation after the items in hand"),
+    Action("screen.change('resume')", "R", "R", "resume", "go on with an operation that was cut off or stopped"),
+)
+ON_OUTBOX: Final = (
+    Action("screen.change('retry')", "R", "R", "retry", "make failed and held-back events due at once"),
+    Action("screen.change('skip')", "K", "K", "skip", "make waiting events dead letters: their aggregates go on"),
+)
+ON_RELAYS: Final = (
+    Action("screen.change('pause')", "P", "P", "pause", "stop publishing: everything, or one part"),
+    Action("screen.change('resume')", "R", "R", "resume", "end a pause"),
+)
+ON_STATES: Final = (
+    Action("screen.change('expire')", "X", "X", "expire", "move what is past its time in the marked states"),
+)
+ON_STUCK: Final = (
+    Action("screen.change('fire')", "F", "F", "fire", "fire an event at one"),
+    Action("screen.change('expire')", "X", "X", "expire", "move those of the marked that are past their time"),
+)
+ON_HISTORY: Final = (Action("screen.change('fire')", "F", "F", "fire", "fire an event at it"),)
+CHANGES: Final[tuple[tuple[str, tuple[Action, ...]], ...]] = (
+    ("on dead letters", ON_ITEMS),
+    ("on operations", ON_OPERATIONS),
+    ("on the outbox", ON_OUTBOX),
+    ("on relays", ON_RELAYS),
+    ("on states", ON_STUCK),
+)
+"""By what they are about, for help."""
 
 IN_TEXTS: Final = (Action("screen.back", "escape", "Esc", "back", "go back", footer=True),)
 

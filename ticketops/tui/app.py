@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from textual.app import App
 from textual.binding import BindingType
@@ -19,7 +19,7 @@ from ticketops.tui.feed import Feed
 from ticketops.tui.looks import safe
 from ticketops.tui.places import place_of
 from ticketops.tui.plain import Ascii
-from ticketops.tui.proposals import Proposal
+from ticketops.tui.proposals import Step
 from ticketops.tui.screens.goto import GotoScreen
 from ticketops.tui.screens.help import HelpScreen
 from ticketops.tui.screens.home import HomeScreen
@@ -175,13 +175,11 @@ class Dashboard(App[int]):
             said = f"the context {safe(self.context)} is read-only"
             self.notify(said, severity="warning", markup=False)
             return
-        self.changes.lock.turn()
-        for head in self.screen.query("Head"):
-            head.refresh()
+        self.changes.turn()
 
-    def propose(self, plan: Callable[[], Proposal]) -> None:
-        """Ask for a change of the screen that is looked at."""
-        self.changes.propose(self.screen, plan)
+    def propose(self, screen: "Screen[Any]", step: Step, keys: tuple[str, ...]) -> None:
+        """Make the first step towards a change of these rows."""
+        self.changes.propose(screen, step, keys)
 
     def action_lights(self) -> None:
         """Dark, or light."""

@@ -1,92 +1,197 @@
-"""How a change goes in the dashboard: unlocked, planned, agreed to by typing, made in a thread, told."""
+"""How a change goes in the dashboard: unlocked, asked for, planned, agreed to by typing, made in a thread, told."""
 
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from textual.app import SuspendNotSupported
+from textual.screen import ModalScreen
+
 from ticketops.errors import TicketOpsError
+from ticketops.services.editor import edited
 from ticketops.tui.background import once
 from ticketops.tui.lock import Lock
 from ticketops.tui.looks import safe
-from ticketops.tui.proposals import Proposal, Watch
+from ticketops.tui.proposals import Asked, Editing, Proposal, Question, Step, Watch
+from ticketops.tui.screens.ask import AskScreen
 from ticketops.tui.screens.confirm import ConfirmScreen
 
 if TYPE_CHECKING:
     from textual.screen import Screen
+    from textual.timer import Timer
 
     from ticketops.tui.app import Dashboard
 
 _GRACE: Final = 0.2
 """Seconds that leaving waits for the changes under way to stop."""
+_SLOW: Final = 0.3
+"""Seconds after which it is said that a plan is being made."""
+_TICK: Final = 1.0
+_UNLOCK: Final = "W unlocks changes for five minutes"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    """One key that somebody pressed to change something."""
+
+    screen: "Screen[Any]"
+    keys: tuple[str, ...]
+    """The rows that were marked, or the one under the cursor."""
 
 
 class Changes:
     """The changes of one dashboard."""
 
-    def __init__(self, app: "Dashboard", lock: Lock | None = None) -> None:
+    def __init__(self, app: "Dashboard", lock: Lock | None = None, editor: Callable[[str], str] = edited) -> None:
+        """`editor` lets the user change a text, while the terminal is his."""
         self._app = app
         self.lock = lock or Lock()
+        self._editor = editor
+        self._latest: _Request | None = None
+        """What is being planned or asked; who asks for something else gives it up."""
+        self._planning = False
         self._under_way: dict[Watch, tuple[Proposal, threading.Thread]] = {}
+        self._ticks: Timer | None = None
 
     @property
     def told(self) -> str:
         """What is under way, for the header; empty where nothing is."""
-        return ", ".join(f"{proposal.title} {watch.said}".strip() for watch, (proposal, _) in self._under_way.items())
+        made = [f"{proposal.title} {watch.said}".strip() for watch, (proposal, _) in self._under_way.items()]
+        return ", ".join(["planning …"] * self._planning + made)
 
-    def propose(self, screen: "Screen[Any]", plan: Callable[[], Proposal]) -> None:
-        """Ask for a plan in a thread, then for the agreement; nothing where it is locked."""
-        if not self._unlocked():
+    def turn(self) -> None:
+        """Unlock, or lock again before the time is over."""
+        self.lock.turn()
+        self._repaint()
+
+    def _repaint(self) -> None:
+        """Draw the header, and every second again as long as it has something that changes by itself."""
+        for screen in self._app.screen_stack[-2:]:
+            for head in screen.query("Head"):
+                head.refresh()
+        lives = bool(self.lock.left or self._under_way)
+        if lives and self._ticks is None:
+            self._ticks = self._app.set_interval(_TICK, self._repaint)
+        elif not lives and self._ticks is not None:
+            self._ticks.stop()
+            self._ticks = None
+
+    def propose(self, screen: "Screen[Any]", step: Step, keys: tuple[str, ...] = ()) -> None:
+        """Make a step towards a change of these rows; nothing where it is locked, or another dialog is open."""
+        if isinstance(self._app.screen, ModalScreen):
             return
-        self._app.notify("planning …", timeout=2, markup=False)
-        once(screen, plan, lambda proposal: self._ask(screen, proposal), lambda _: None, lambda late: late.drop())
+        if self._unlocked(f"read-only; {_UNLOCK}"):
+            self._make_step(_Request(screen, keys), step)
 
-    def _unlocked(self) -> bool:
+    def _unlocked(self, otherwise: str = f"the time was over, and nothing was changed; {_UNLOCK}") -> bool:
         if self.lock.left:
             return True
-        self._app.notify("read-only; W unlocks changes for five minutes", severity="warning", markup=False)
+        self._tell(otherwise, severity="warning")
         return False
 
-    def _ask(self, screen: "Screen[Any]", proposal: Proposal) -> None:
+    def _tell(self, text: str, title: str = "", severity: str = "information", timeout: float = 10) -> None:
+        self._app.notify(safe(text), title=safe(title), severity=severity, timeout=timeout, markup=False)  # type: ignore[arg-type]  # one of Textual's words
+
+    def _make_step(self, request: _Request, step: Step) -> None:
+        self._latest, self._planning = request, True
+        once(
+            request.screen,
+            step,
+            lambda asked: self._next(request, asked),
+            lambda _: self._settle(request),
+            lambda asked: self._given_up(request, asked),
+        )
+        request.screen.set_timer(_SLOW, lambda: self._still(request))
+
+    def _still(self, request: _Request) -> None:
+        if self._planning and self._latest is request:
+            self._tell("planning …", timeout=2)
+            self._repaint()
+
+    def _settle(self, request: _Request) -> None:
+        """Its step is made, or failed."""
+        if self._latest is request:
+            self._planning = False
+            self._repaint()
+
+    def _given_up(self, request: _Request, asked: Asked) -> None:
+        self._settle(request)
+        asked.drop()
+
+    def _next(self, request: _Request, asked: Asked) -> None:
+        self._settle(request)
+        if self._latest is not request:
+            asked.drop()
+        elif isinstance(self._app.screen, ModalScreen):
+            asked.drop()
+            self._tell("planned, but another dialog was open; ask again", severity="warning")
+        elif isinstance(asked, Proposal):
+            self._confirm(request, asked)
+        elif isinstance(asked, Question):
+            self._app.push_screen(AskScreen(asked), lambda step: self._go_on(request, asked, step))
+        else:
+            self._edit(request, asked)
+
+    def _go_on(self, request: _Request, asked: Asked, step: Step | None) -> None:
+        if step is not None and self._unlocked():
+            self._make_step(request, step)
+        else:
+            asked.drop()
+
+    def _edit(self, request: _Request, asked: Editing) -> None:
+        step: Step | None = None
+        try:
+            with self._app.suspend(), _deaf():
+                step = asked.then(self._editor(asked.text))
+        except SuspendNotSupported:
+            self._tell("this terminal cannot be given to an editor; Y copies the command that edits", severity="error")
+        except TicketOpsError as error:
+            self._tell(_words(error), severity="error")
+        self._go_on(request, asked, step)
+
+    def _confirm(self, request: _Request, proposal: Proposal) -> None:
         if not proposal.count:
             proposal.drop()
-            self._app.notify(safe("; ".join(proposal.lines) or "nothing to do"), markup=False)
+            self._tell("; ".join(proposal.lines) or "nothing to do")
             return
 
         def answered(reason: str | None) -> None:
             if reason is not None and self._unlocked():
-                self._start(screen, proposal, reason)
+                self._start(request, proposal, reason)
             else:
                 proposal.drop()
 
         self._app.push_screen(ConfirmScreen(proposal, self._app.context), answered)
 
-    def _start(self, screen: "Screen[Any]", proposal: Proposal, reason: str) -> None:
+    def _start(self, request: _Request, proposal: Proposal, reason: str) -> None:
         watch = Watch(reason=reason)
-        thread = threading.Thread(target=self._make, args=(screen, proposal, watch), name="change", daemon=True)
+        thread = threading.Thread(target=self._make, args=(request, proposal, watch), name="change", daemon=True)
         self._under_way[watch] = proposal, thread
         thread.start()
+        self._repaint()
 
-    def _make(self, screen: "Screen[Any]", proposal: Proposal, watch: Watch) -> None:
+    def _make(self, request: _Request, proposal: Proposal, watch: Watch) -> None:
         try:
-            said, severity = proposal.make(watch), "information"
+            said, failed = proposal.make(watch), False
         except TicketOpsError as error:
-            said, severity = ": ".join(filter(None, (error.what, error.why))), "error"
+            said, failed = _words(error), True
         except Exception as error:  # noqa: BLE001 - the thread's outermost guard: the screen says so
-            said, severity = f"{type(error).__name__}: {error}", "error"
-        self._app.call_later(self._made, screen, watch, said, severity)
+            said, failed = f"{type(error).__name__}: {error}", True
+        self._app.call_later(self._made, request, watch, said, failed)
 
-    def _made(self, screen: "Screen[Any]", watch: Watch, said: str, severity: str) -> None:
+    def _made(self, request: _Request, watch: Watch, said: str, failed: bool) -> None:
         proposal, _ = self._under_way.pop(watch)
-        self._app.notify(
-            safe(said),
-            title=safe(proposal.title),
-            severity="error" if severity == "error" else "information",
-            timeout=10,
-            markup=False,
-        )
-        if screen.is_mounted:
-            getattr(screen, "reload", bool)()
+        self._tell(said, title=proposal.title, severity="error" if failed else "information")
+        self._repaint()
+        if not request.screen.is_mounted:
+            return
+        if not failed:
+            getattr(request.screen, "unmark", bool)(request.keys)
+        getattr(request.screen, "reload", bool)()
 
     def leave(self) -> list[str]:
         """Stop what is under way, without waiting long; the commands that go on with what was cut off."""
@@ -96,3 +201,18 @@ class Changes:
         for _, thread in self._under_way.values():
             thread.join(max(deadline - time.monotonic(), 0.0))
         return [command for proposal, _ in self._under_way.values() if (command := proposal.go_on())]
+
+
+def _words(error: TicketOpsError) -> str:
+    said = ": ".join(filter(None, (error.what, error.why)))
+    return "; ".join(filter(None, (said, error.hint)))
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C is the editor's: it would end the dashboard too."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -47,11 +47,13 @@ class Head(Widget):
 
 def _access(app: object) -> Text:
     changes: Changes | None = getattr(app, "changes", None)
-    if changes is None or not changes.lock.left:
+    if changes is None:
         return Text(" [READ-ONLY]")
+    told = Text(f" {safe(changes.told, 60)}" if changes.told else "", STYLES[Grade.WARN])
+    if not changes.lock.left:
+        return Text(" [READ-ONLY]").append_text(told)
     minutes, seconds = divmod(int(changes.lock.left), 60)
-    told = f" {safe(changes.told, 60)}" if changes.told else ""
-    return Text(f" [WRITE {minutes}:{seconds:02}]{told}", STYLES[Grade.WARN])
+    return Text(f" [WRITE {minutes}:{seconds:02}]", STYLES[Grade.WARN]).append_text(told)
 
 
 def _backends(snapshot: Snapshot, *, brief: bool = False) -> Text:

@@ -1,4 +1,7 @@
-"""A change that is planned and not made: what it would do, in words, and how it is made when somebody agrees."""
+"""What comes before a change: a question, a text in an editor, in the end a plan that is held until it is agreed to.
+
+A step is made in a thread, and has the next one in it; steps that need nobody's answer are one step.
+"""
 
 import threading
 from collections.abc import Callable
@@ -38,3 +41,33 @@ class Proposal:
     """Forget the plan."""
     go_on: Callable[[], str] = str
     """The command that goes on with it, where it is cut off; empty: there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One line that somebody has to write before there is a plan. Texts may be foreign."""
+
+    title: str
+    lines: tuple[str, ...]
+    """What may be written."""
+    then: "Callable[[str], Step]"
+    """What follows; UsageError where the answer, which may be empty, cannot be taken."""
+    start: str = ""
+    """What stands in the line at first."""
+    drop: Callable[[], None] = lambda: None
+    """Forget it: nobody answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Editing:
+    """A text that goes through somebody's editor before there is a plan."""
+
+    text: str
+    then: "Callable[[str], Step]"
+    """What follows, from what the editor left."""
+    drop: Callable[[], None] = lambda: None
+    """Forget it: the editor was not left in peace."""
+
+
+Asked = Proposal | Question | Editing
+Step = Callable[[], Asked]

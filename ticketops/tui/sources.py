@@ -17,6 +17,9 @@ from ticketops.ports.states import StateView
 from ticketops.services.trace.tracer import Story
 from ticketops.services.transitions.stuck import StuckFinder
 from ticketops.tui.letter_changes import LetterChanges
+from ticketops.tui.operation_changes import OperationChanges
+from ticketops.tui.outbox_changes import OutboxChanges, PauseChanges
+from ticketops.tui.state_changes import StateChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,16 @@ class Letters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verbs:
+    """Plans of changes to all but dead letters."""
+
+    operations: OperationChanges
+    outbox: OutboxChanges
+    pauses: PauseChanges
+    states: StateChanges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """What screens read, opened anew for each read; every one bounds its own time."""
 
@@ -71,3 +84,4 @@ class Sources:
     """By the machine's name."""
     store: Callable[[], OperationStore]
     trace: Callable[[str], Story]
+    verbs: Verbs

@@ -3,7 +3,7 @@
 The cursor is on a key, not on a number: rows may come, go and change places, and what was marked stays marked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
 
@@ -181,6 +181,12 @@ class LineTable(ScrollView, can_focus=True):
             self._marked ^= {self._key}
             self.post_message(self.Marked(self))
             self.action_move(1)
+
+    def unmark(self, keys: Iterable[str]) -> None:
+        """Take the marks from these rows."""
+        self._marked -= set(keys)
+        self.post_message(self.Marked(self))
+        self.refresh()
 
     def on_click(self, event: Click) -> None:
         """Go to a row; a second click looks closer."""

@@ -1,16 +1,9 @@
 """`ticketops dlq edit`: other payloads, in an editor or by a patch; the difference is shown first."""
 
-import os
-import shlex
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,16 +13,14 @@ from ticketops.cli.dlq.options import Consent, consenting
 from ticketops.cli.dlq.selecting import SaidOfLetters, selecting
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.operation_run import open_desk
-from ticketops.errors import InterruptedByUser, NotFoundError, RefusedError, TicketOpsError, UsageError
+from ticketops.errors import InterruptedByUser, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from ticketops.domain.deadletters import DeadLetter
     from ticketops.domain.editing import PayloadEdit
     from ticketops.services.dlq.changing import Report
     from ticketops.services.dlq.choosing import Choice
-
-_SHOWN: Final = 3
-"""Items whose difference is shown."""
+    from ticketops.services.dlq.edit_preview import EditPreview
 
 
 @selecting
@@ -80,78 +71,38 @@ def _text(patch: Path | None) -> str:
 
 def _prepared(inv: Invocation, change: Change, choice: "Choice", wanted: "PayloadEdit | None") -> Change:
     """The change with the edit, and the difference that it makes."""
-    chosen = wanted if wanted is not None else _in_editor(inv, choice)
+    from ticketops.services.dlq.edit_preview import EditPreview  # noqa: PLC0415 - `--help` must not pay for it
+
+    preview = EditPreview(opener(inv), choice.plan)
+    chosen = wanted if wanted is not None else _in_editor(inv, preview)
     words = {**change.settings, "edit": chosen.words()}
-    return replace(change, settings=words, notes=[*change.notes, *_differences(inv, choice, chosen)])
+    return replace(change, settings=words, notes=[*change.notes, *preview.differences(chosen)])
 
 
-def _differences(inv: Invocation, choice: "Choice", edit: "PayloadEdit") -> Iterator[str]:
-    from ticketops.domain.editing import EditError, difference  # noqa: PLC0415 - `--help` must not pay for it
-
-    for found in _letters(inv, choice, _SHOWN):
-        yield f"{found.letter.id}:"
-        try:
-            after = edit.apply(found.letter.payload)
-        except EditError as error:
-            yield f"  cannot be edited: {error}"
-            continue
-        if why := found.refusal(after):
-            yield f"  its consumer would refuse it, so it will be left: {why}"
-        yield from (f"  {line}" for line in difference(found.letter.payload or b"", after))
-    if (more := choice.plan.tally.meant - _SHOWN) > 0:
-        yield f"and {more} more"
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    inv: Invocation
-    letter: "DeadLetter"
-
-    def refusal(self, payload: bytes) -> str | None:
-        with closing(opener(self.inv)(self.letter.queue)) as queue:
-            return queue.refusal(self.letter, payload)
-
-
-def _letters(inv: Invocation, choice: "Choice", most: int) -> Iterator[_Found]:
-    """The first items that the change means, as they are."""
-    for item in islice((item for item in choice.plan.items if item.left is None), most):
-        with closing(opener(inv)(item.queue)) as queue:
-            found = list(queue.get([item.id]))
-        yield from (_Found(inv, letter) for letter in found if item.digest in {"", letter.digest})
-
-
-def _in_editor(inv: Invocation, choice: "Choice") -> "PayloadEdit":
+def _in_editor(inv: Invocation, preview: "EditPreview") -> "PayloadEdit":
     from ticketops.domain.editing import PayloadEdit  # noqa: PLC0415 - `--help` must not pay for it
 
-    if choice.plan.tally.meant != 1:
-        raise UsageError(
-            f"{choice.plan.tally.meant} items do not fit into an editor", hint="name one, or give --set or --patch"
-        )
-    found = next(_letters(inv, choice, 1), None)
-    if found is None:
-        raise NotFoundError("the dead letter is gone, or changed meanwhile", hint="look again")
-    before = found.letter.payload or b""
-    after = _until_accepted(inv, found, before)
-    if after == before:
+    letter = preview.only()
+    after = _until_accepted(inv, preview, letter)
+    if after == (letter.payload or b""):
         raise InterruptedByUser("nothing was edited")
     return PayloadEdit(whole=after)
 
 
-def _until_accepted(inv: Invocation, found: _Found, before: bytes) -> bytes:
-    from ticketops.domain.editing import EditError, compact, pretty  # noqa: PLC0415 - `--help` must not pay for it
+def _until_accepted(inv: Invocation, preview: "EditPreview", letter: "DeadLetter") -> bytes:
+    from ticketops.domain.editing import EditError, pretty  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.editor import edited  # noqa: PLC0415
 
+    before = letter.payload or b""
     shown = text = pretty(before)
     while True:
-        text = _edited(text)
+        text = edited(text)
         if text == shown:
             return before
         try:
-            after = compact(text, before)
-            why = found.refusal(after)
+            return preview.taken(letter, text)
         except EditError as error:
             why = str(error)
-        if not why:
-            return after
         inv.out.note(f"its consumer would refuse it: {why}")
         if not sys.stdin.isatty() or not _again():
             raise RefusedError("not edited", why=why)
@@ -161,25 +112,6 @@ def _again() -> bool:
     sys.stderr.write("Edit again? [Y/n] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"", "y", "yes"}
-
-
-def _edited(text: str) -> str:
-    """What the user's editor makes of a text."""
-    words = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
-    descriptor, name = tempfile.mkstemp(prefix="ticketops-", suffix=".json")
-    path = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", errors="surrogateescape") as file:
-            file.write(text)
-        try:
-            ended = subprocess.run([*words, name], check=False).returncode  # noqa: S603 - the user's own editor
-        except OSError as error:
-            raise TicketOpsError(f"{words[0]} cannot be started", why=str(error), hint="set EDITOR") from error
-        if ended:
-            raise InterruptedByUser(f"the editor ended with {ended}; nothing was changed")
-        return path.read_text(errors="surrogateescape")
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _requeue(inv: Invocation, consent: Consent, report: "Report") -> int:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ticketops.cli.dlq.changing import Change, make
-from ticketops.cli.dlq.options import Consent, Speed, consenting, pacing
+from ticketops.cli.dlq.options import Consent, consenting, pacing
 from ticketops.cli.dlq.selecting import named_queues, queue_names
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
     from ticketops.domain.deadletters import DeadLetter
+    from ticketops.domain.speed import Speed
     from ticketops.services.dlq.changing import Desk
     from ticketops.services.dlq.choosing import Choice
     from ticketops.services.dlq.importing import LetterFile
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def import_(
     ctx: typer.Context,
     consent: Consent,
-    speed: Speed,
+    speed: "Speed",
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `ticketops dlq export` wrote.")],
     *,
     queue: Annotated[

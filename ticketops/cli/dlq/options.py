@@ -1,12 +1,14 @@
 """The options that changes to dead letters share."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ticketops.cli.parameters import taking
-from ticketops.errors import UsageError
+
+if TYPE_CHECKING:
+    from ticketops.domain.speed import Speed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,46 +18,6 @@ class Consent:
     dry_run: bool = False
     yes: bool = False
     reason_text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Speed:
-    """What the command line said of speed, and of reasons to stop."""
-
-    rate: str | None = None
-    canary: int = 0
-    canary_wait: str = "60s"
-    max_failures: int | None = None
-    max_backlog: int | None = None
-
-    def settings(self) -> dict[str, object]:
-        """The same for the operation; UsageError where it makes no sense."""
-        from ticketops.domain.pacing import Pace  # noqa: PLC0415 - `--help` must not pay for it
-        from ticketops.domain.selectors import parse_span  # noqa: PLC0415
-
-        pace = Pace(
-            rate=None if self.rate is None else per_second(self.rate),
-            canary=self.canary,
-            canary_wait=parse_span(self.canary_wait).total_seconds(),
-            max_failures=self.max_failures,
-            max_backlog=self.max_backlog,
-        )
-        return pace.words()
-
-
-_SPANS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def per_second(text: str) -> float:
-    """Items a second from `50/s`, `600/m`, `50`. UsageError."""
-    number, _, unit = text.strip().partition("/")
-    try:
-        rate = float(number) / _SPANS[unit or "s"]
-    except (ValueError, KeyError):
-        rate = 0.0
-    if not 0.0 < rate < float("inf"):
-        raise UsageError(f"--rate {text} is no rate", hint="write items per second, as in 50/s, or 600/m")
-    return rate
 
 
 def _consent(
@@ -91,7 +53,13 @@ def _speed(
     """The template of the options about speed."""
 
 
+def _spoken(**said: Any) -> "Speed":  # noqa: ANN401 - Typer passes what it parsed
+    from ticketops.domain.speed import Speed  # noqa: PLC0415 - `--help` must not pay for it
+
+    return Speed(**said)
+
+
 consenting = taking(_consent, Consent, name="consent")
 """Gives a command the options about asking, as its argument `consent`."""
-pacing = taking(_speed, Speed, name="speed")
+pacing = taking(_speed, _spoken, name="speed")
 """Gives a command the options about speed, as its argument `speed`."""

@@ -1,14 +1,17 @@
 """`ticketops dlq requeue | hold | release | discard | restore | purge`."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ticketops.cli.dlq.changing import Change, change_selected
-from ticketops.cli.dlq.options import Consent, Speed, consenting, pacing
+from ticketops.cli.dlq.options import Consent, consenting, pacing
 from ticketops.cli.dlq.selecting import SaidOfLetters, selecting
 from ticketops.cli.frame import invocation
+
+if TYPE_CHECKING:
+    from ticketops.domain.speed import Speed
 
 _Confirm = Annotated[
     list[str] | None,
@@ -30,7 +33,7 @@ def requeue(
     ctx: typer.Context,
     said: SaidOfLetters,
     consent: Consent,
-    speed: Speed,
+    speed: "Speed",
     *,
     force: Annotated[bool, typer.Option("--force", help="Go past the cap of requeues, dlq.requeue_cap.")] = False,
     from_source: Annotated[
@@ -51,7 +54,7 @@ def requeue(
 @consenting
 @pacing
 def discard(
-    ctx: typer.Context, said: SaidOfLetters, consent: Consent, speed: Speed, *, confirm: _Confirm = None
+    ctx: typer.Context, said: SaidOfLetters, consent: Consent, speed: "Speed", *, confirm: _Confirm = None
 ) -> int:
     """Move dead letters into the archive; `restore` undoes it until dlq.retention_days are over."""
     from ticketops.domain.admission import Admission  # noqa: PLC0415 - `--help` must not pay for it

@@ -3,7 +3,7 @@
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ticketops.domain.subjects import Subject
     from ticketops.services.transitions.expiry import Expiry
 
-_MOST: Final = 100_000
-"""Bookings that one `state expire` moves at most."""
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -37,11 +35,12 @@ def fire(
     ] = "",
 ) -> None:
     """Fire an event at one booking: its move, fields, history and outbox event in one transaction."""
-    from ticketops.wiring.transitions import open_state_desk  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.transitions.desk import event_of  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.wiring.transitions import open_state_desk  # noqa: PLC0415
 
     inv = invocation(ctx)
     with closing(open_state_desk(inv.config, machine, timeout=inv.timeout)) as desk:
-        plan = desk.plan(key, event.strip().upper() if machine == "booking" else event, reason_text)
+        plan = desk.plan(key, event_of(desk.machine, event), reason_text)
         inv.confirm(plan.lines, yes=yes, dry_run=dry_run)
         change = desk.fire(plan)
     move = change.moves[-1]
@@ -121,7 +120,7 @@ class _Done:
 
 def _expire(inv: Invocation, machine: str, said: _Said, asked: _Asked) -> int:
     from ticketops.services.guard import Access  # noqa: PLC0415 - `--help` must not pay for it
-    from ticketops.services.transitions.expiry import Author  # noqa: PLC0415
+    from ticketops.services.transitions.expiry import Author, plan_lines  # noqa: PLC0415
     from ticketops.wiring import actor  # noqa: PLC0415
     from ticketops.wiring.transitions import open_expiry  # noqa: PLC0415
 
@@ -136,15 +135,16 @@ def _expire(inv: Invocation, machine: str, said: _Said, asked: _Asked) -> int:
         if not found:
             inv.out.note("nothing is past its time; nothing to do")
             return ExitCode.DONE
-        inv.confirm(_plan(found, expiry), yes=asked.yes, dry_run=asked.dry_run)
+        inv.confirm(plan_lines(expiry.machine, found), yes=asked.yes, dry_run=asked.dry_run)
         return _tell(inv, _move(expiry, found))
 
 
 def _overdue(expiry: "Expiry", said: _Said) -> "list[Subject]":
     from ticketops.domain.selectors import parse_span  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.transitions.expiry import MOST  # noqa: PLC0415
 
     states = chosen_states(said.states, expiry.machine.states)
-    found = expiry.overdue(states=states, limit=_MOST)
+    found = expiry.overdue(states=states, limit=MOST)
     wanted = set(ids_from_stdin(said.keys, "ticketops state stuck -o name") or ())
     if wanted:
         found = [one for one in found if wanted & {one.key, one.reference}]
@@ -152,16 +152,6 @@ def _overdue(expiry: "Expiry", said: _Said) -> "list[Subject]":
         until = expiry.now() - timedelta(seconds=parse_span(said.older_than).total_seconds())
         found = [one for one in found if one.expires_at is not None and one.expires_at <= until]
     return found[: said.limit]
-
-
-def _plan(found: "list[Subject]", expiry: "Expiry") -> list[str]:
-    by_state = {state: sum(one.state == state for one in found) for state in expiry.machine.states}
-    states = ", ".join(f"{state} {count}" for state, count in by_state.items() if count)
-    times = [one.expires_at for one in found if one.expires_at]
-    return [
-        f"{expiry.machine.expiry} {len(found)}: {states}",
-        f"past their time since {min(times).isoformat()} to {max(times).isoformat()}",
-    ]
 
 
 def _move(expiry: "Expiry", found: "list[Subject]") -> _Done:

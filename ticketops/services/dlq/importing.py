@@ -8,7 +8,7 @@ from typing import Final
 
 from ticketops.domain.dead_letter_file import read
 from ticketops.domain.deadletters import DeadLetter
-from ticketops.domain.operations import Operation, OperationItem
+from ticketops.domain.operations import Operation, OperationItem, Verb
 from ticketops.errors import RefusedError, TicketOpsError
 
 _CHUNK: Final = 1 << 20
@@ -63,6 +63,11 @@ class LetterFile:
 
     def _unreadable(self, error: OSError) -> TicketOpsError:
         return TicketOpsError(f"{self.path} cannot be read", why=error.strerror or "")
+
+
+def pick_of(operation: Operation) -> "FilePick | None":
+    """What a resumed operation reads its items from; None where they are in their queues. RefusedError."""
+    return LetterFile.of(operation).pick() if operation.verb is Verb.IMPORT else None
 
 
 class FilePick:

@@ -161,6 +161,12 @@ class StateDesk:
         )
 
 
+def event_of(machine: Machine, said: str) -> str:
+    """The machine's event that somebody means, in whatever case; what was said, where it has none."""
+    found = [event for event in machine.events if event.casefold() == said.strip().casefold()]
+    return found[0] if len(found) == 1 else said.strip()
+
+
 def _chained(first: Transition | None, rest: Iterator[Transition]) -> Iterator[Transition]:
     if first is not None:
         yield first

@@ -14,6 +14,8 @@ from ticketops.services.transitions.meter import Meter, NoMeter
 
 BATCH = 200
 """Subjects in one transaction."""
+MOST = 100_000
+"""Subjects that somebody moves at once, at most."""
 _REASON = "expired"
 
 
@@ -99,3 +101,14 @@ class Expiry:
             result=f"{len(changes)} moved",
             details={"keys": [change.after.key for change in changes]},
         )
+
+
+def plan_lines(machine: Machine, found: Sequence[Subject]) -> tuple[str, ...]:
+    """What would be moved, in words; there is something."""
+    by_state = {state: sum(one.state == state for one in found) for state in machine.states}
+    states = ", ".join(f"{state} {count}" for state, count in by_state.items() if count)
+    times = [one.expires_at for one in found if one.expires_at]
+    return (
+        f"{machine.expiry} {len(found)}: {states}",
+        f"past their time since {min(times).isoformat()} to {max(times).isoformat()}",
+    )

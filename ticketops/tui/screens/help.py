@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from ticketops.tui.actions import EVERYWHERE, IN_TABLES, Action
+from ticketops.tui.actions import CHANGES, EVERYWHERE, IN_TABLES, Action
 from ticketops.tui.places import PLACES
 
 
@@ -31,12 +31,17 @@ def _page() -> Text:
         for action in (action for action in actions if action.label):
             page.append_text(_line(action))
         page.append("\n")
+    page.append("changes, after W: each shows its plan, and is made when you type context and count\n", "dim")
+    for title, changes in CHANGES:
+        page.append(f"{title}\n", "dim")
+        for action in changes:
+            page.append_text(_line(action))
+    page.append("\n")
     page.append("after `:`\n", "dim")
     for place in PLACES:
         page.append(f"  {place.shown:24}", "bold").append(f"{place.help}\n")
     page.append("\n")
-    page.append("X bad   ! a limit is breached   ? not known   . fine\n\n", "bold")
-    return page.append("The dashboard changes nothing; Y copies the command that does.", "dim")
+    return page.append("X bad   ! a limit is breached   ? not known   . fine\n", "bold")
 
 
 def _line(action: Action) -> Text:

@@ -1,6 +1,6 @@
 """Dead letters of one queue: groups of one cause, then items, then one item."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from rich.text import Text
@@ -14,10 +14,10 @@ from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.operations import Verb
 from ticketops.domain.overview.snapshot import DeadLetterFigures, Reading
 from ticketops.services.overview.status import Status
-from ticketops.tui.actions import ON_LETTERS, bindings
+from ticketops.tui.actions import ON_ITEMS, ON_LETTERS, bindings
 from ticketops.tui.letter_changes import Wanted
 from ticketops.tui.looks import STYLES, age_of, command_of, number, safe
-from ticketops.tui.proposals import Proposal
+from ticketops.tui.proposals import Step
 from ticketops.tui.screens.reading import ReadScreen
 from ticketops.tui.screens.tabled import TabledScreen
 from ticketops.tui.screens.whole import WholeScreen, told
@@ -30,6 +30,8 @@ MOST: Final = 5000
 
 class QueuesScreen(TabledScreen):
     """Every dead-letter queue, as the snapshot has it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_LETTERS)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("QUEUE", most=24),
@@ -53,6 +55,10 @@ class QueuesScreen(TabledScreen):
         """See TabledScreen."""
         queue = ("--queue", self.table.key) if self.table.key else ()
         return command_of("ticketops", "dlq", "stats", *queue)
+
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
+        """See TabledScreen."""
+        return _first(self._letters, verb, keys, DeadLetterSelector(everything=True))
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
@@ -108,12 +114,10 @@ class GroupsScreen(ReadScreen[Tallied]):
         """See ReadScreen."""
         self.show_rows([_group_row(group, tallied) for group in tallied.groups])
 
-    def planned(self, verb: str, keys: tuple[str, ...]) -> Callable[[], Proposal] | None:
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
         """See TabledScreen."""
-        if len(keys) > 1:
-            self.notify("one cause at a time; a cause's items can be marked", severity="warning", markup=False)
-            return None
-        return _plan(self._letters, verb, self._queue, DeadLetterSelector(group=keys[0]))
+        group = self.one(keys, "cause")
+        return None if group is None else _first(self._letters, verb, (self._queue,), DeadLetterSelector(group=group))
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
@@ -137,7 +141,7 @@ def _group_row(group: tuple[Group, Any], tallied: Tallied) -> Row:
 class ItemsScreen(ReadScreen[list[DeadLetter]]):
     """Dead letters of one cause, oldest first."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_LETTERS)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_ITEMS)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("ID", most=44),
@@ -162,9 +166,11 @@ class ItemsScreen(ReadScreen[list[DeadLetter]]):
         words = ("show", shown) if shown else ("list", "--group", self._group)
         return command_of("ticketops", "dlq", *words)
 
-    def planned(self, verb: str, keys: tuple[str, ...]) -> Callable[[], Proposal] | None:
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
         """See TabledScreen."""
-        return _plan(self._letters, verb, self._queue, DeadLetterSelector(ids=keys))
+        if verb == Verb.EDIT and not self.one(keys, "edit"):
+            return None
+        return _first(self._letters, verb, (self._queue,), DeadLetterSelector(ids=keys))
 
     def filled(self, items: list[DeadLetter]) -> None:
         """See ReadScreen."""
@@ -193,9 +199,8 @@ class ItemsScreen(ReadScreen[list[DeadLetter]]):
         self.app.push_screen(WholeScreen(f"dead letter {letter.id}", lambda: _whole(letter), command))
 
 
-def _plan(letters: Letters, verb: str, queue: str, selector: DeadLetterSelector) -> Callable[[], Proposal]:
-    wanted = Wanted(verb=Verb(verb), queue=queue, selector=selector, settings={}, options=())
-    return lambda: letters.changes.propose(wanted)
+def _first(letters: Letters, verb: str, queues: tuple[str, ...], selector: DeadLetterSelector) -> Step:
+    return letters.changes.asked(Wanted(verb=Verb(verb), queues=queues, selector=selector))
 
 
 def _whole(letter: DeadLetter) -> Text:

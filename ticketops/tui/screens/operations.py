@@ -4,17 +4,22 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import ClassVar, Final
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.widgets import Static
 
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.operations import AuditEntry, Operation, OperationItem, OperationState
+from ticketops.tui.actions import ON_OPERATIONS, bindings
+from ticketops.tui.bar import Bar
 from ticketops.tui.looks import STYLES, age_of, command_of, moment_of, number, safe
+from ticketops.tui.proposals import Step
 from ticketops.tui.screens.reading import ReadScreen, pane
 from ticketops.tui.screens.whole import WholeScreen, told
 from ticketops.tui.sources import Sources
@@ -23,6 +28,8 @@ from ticketops.tui.table import Column, LineTable, Row
 MOST: Final = 500
 """Operations, or lines of the audit log, that a screen holds; the commands show all."""
 _ITEMS: Final = 5000
+_AGAIN: Final = 1.0
+"""Seconds after which an operation that runs is read again."""
 _GRADES: Final = {
     OperationState.RUNNING: Grade.UNKNOWN,
     OperationState.STOPPED: Grade.WARN,
@@ -33,6 +40,8 @@ _GRADES: Final = {
 
 class OperationsScreen(ReadScreen[tuple[datetime, list[Operation]]]):
     """The newest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_OPERATIONS)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("STATE", most=9),
@@ -66,9 +75,19 @@ class OperationsScreen(ReadScreen[tuple[datetime, list[Operation]]]):
         """See TabledScreen."""
         return command_of("ticketops", "ops", "show", self.table.key) if self.table.key else "ticketops ops list"
 
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
+        """See TabledScreen."""
+        key = self.one(keys, "operation")
+        return None if key is None else _step(self._sources, verb, key)
+
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
         self.app.push_screen(OperationScreen(self._sources, self._found[event.key]))
+
+
+def _step(sources: Sources, verb: str, key: str) -> Step:
+    operations = sources.verbs.operations
+    return partial(operations.cancel if verb == "cancel" else operations.resume, key)
 
 
 def _operation_row(operation: Operation, now: datetime) -> Row:
@@ -88,8 +107,10 @@ def _operation_row(operation: Operation, now: datetime) -> Row:
     return Row(str(operation.id), cells, (STYLES[_GRADES[operation.state]],), order)
 
 
-class OperationScreen(ReadScreen[list[OperationItem]]):
-    """One operation: what was chosen and what came of it, item by item."""
+class OperationScreen(ReadScreen[tuple[Operation, list[OperationItem]]]):
+    """One operation: what was chosen and what came of it, item by item; read every second while it runs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_OPERATIONS)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("NUMBER", right=True, most=8),
@@ -111,15 +132,31 @@ class OperationScreen(ReadScreen[list[OperationItem]]):
     def on_mount(self) -> None:
         """See ReadScreen."""
         super().on_mount()
+        self._describe()
+        self.set_interval(_AGAIN, self._read_on)
+
+    def _describe(self) -> None:
+        self.query_one("#why-bar", Bar).show(f"2 {self._operation.verb}, {self._operation.state}")
         self.query_one("#why", Static).update(_described(self._operation))
 
-    def read(self) -> list[OperationItem]:
+    def _read_on(self) -> None:
+        if self._operation.state is OperationState.RUNNING and self.is_current:
+            self.reload()
+
+    def read(self) -> tuple[Operation, list[OperationItem]]:
         """See ReadScreen."""
         with closing(self._sources.store()) as store:
-            return list(islice(store.items(self._operation.id), _ITEMS))
+            found = store.find(str(self._operation.id))
+            return found, list(islice(store.items(found.id), _ITEMS))
 
-    def filled(self, found: list[OperationItem]) -> None:
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:  # noqa: ARG002 - all of it is meant
+        """See TabledScreen."""
+        return _step(self._sources, verb, str(self._operation.id))
+
+    def filled(self, read: tuple[Operation, list[OperationItem]]) -> None:
         """See ReadScreen."""
+        self._operation, found = read
+        self._describe()
         figure = f"the first {number(_ITEMS)} of {number(self._operation.total)}" if len(found) >= _ITEMS else ""
         self.show_rows([_item_row(item) for item in found], figure)
 

@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import ClassVar, Final
 from uuid import UUID
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.widgets import Static
 
-from ticketops.domain.changes import EventDetail, OutboxStats
+from ticketops.domain.changes import Action, EventDetail, OutboxStats
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.outbox import EventRow, Status
 from ticketops.domain.relay import RelayStatus, ShardStatus
 from ticketops.domain.selectors import Selector
+from ticketops.tui.actions import ON_OUTBOX, ON_RELAYS, bindings
 from ticketops.tui.looks import STYLES, SYMBOLS, age_of, number, safe
+from ticketops.tui.proposals import Step
 from ticketops.tui.screens.reading import ReadScreen, pane
 from ticketops.tui.screens.whole import WholeScreen, told
 from ticketops.tui.sources import Sources
@@ -31,6 +36,8 @@ _TROUBLED, _DEAD, _RELAYS = "held", "dead", "relays"
 
 class OutboxScreen(ReadScreen[OutboxStats]):
     """Counts by status and type, what is held back, dead, and who publishes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_OUTBOX)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("", most=12),
@@ -59,6 +66,17 @@ class OutboxScreen(ReadScreen[OutboxStats]):
     def command(self) -> str:
         """See TabledScreen."""
         return "ticketops relay status" if self.table.key == _RELAYS else "ticketops outbox stats"
+
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
+        """See TabledScreen."""
+        key = self.one(keys, "row")
+        if key is None:
+            return None
+        selector = changed_by(key, Action(verb))
+        if selector is None:
+            self.notify(f"{verb} goes event by event here; Enter shows them", severity="warning", markup=False)
+            return None
+        return partial(self._sources.verbs.outbox.propose, Action(verb), selector)
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
@@ -113,8 +131,19 @@ def selector_of(key: str) -> Selector:
     return Selector(statuses=statuses, aggregate_type=kind or None, limit=MOST)
 
 
+def changed_by(key: str, action: Action) -> Selector | None:
+    """Which events a change of a whole row means; None where that cannot be said, or would be too many."""
+    if key == _RELAYS or (action is Action.SKIP and key in {_TROUBLED, _DEAD}):
+        return None
+    if key == _TROUBLED:
+        return Selector(everything=True)
+    return replace(selector_of(key), limit=None)
+
+
 class EventsScreen(ReadScreen[tuple[datetime, list[EventRow]]]):
     """Events of one kind, in order; published ones newest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_OUTBOX)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("EVENT", most=30),
@@ -144,6 +173,10 @@ class EventsScreen(ReadScreen[tuple[datetime, list[EventRow]]]):
     def command(self) -> str:
         """See TabledScreen."""
         return f"ticketops outbox show {self.table.key}" if self.table.key else "ticketops outbox list"
+
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
+        """See TabledScreen."""
+        return partial(self._sources.verbs.outbox.propose, Action(verb), Selector(ids=tuple(map(UUID, keys))))
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
@@ -195,6 +228,8 @@ def _whole(detail: EventDetail) -> Text:
 class RelayScreen(ReadScreen[RelayStatus]):
     """Shards with their owners; under them the relays and the pauses."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_RELAYS)]
+
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("", most=9),
         Column("SHARD", right=True, most=6),
@@ -227,6 +262,11 @@ class RelayScreen(ReadScreen[RelayStatus]):
     def command(self) -> str:
         """See TabledScreen."""
         return "ticketops relay status"
+
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
+        """See TabledScreen."""
+        shard = self.one(keys, "shard")
+        return None if shard is None else partial(self._sources.verbs.pauses.ask, verb, shard)
 
 
 def _shard_row(shard: ShardStatus) -> Row:

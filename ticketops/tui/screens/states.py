@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from typing import ClassVar, Final
 
 from textual import on
+from textual.binding import BindingType
 
 from ticketops.domain.history import StateCount
 from ticketops.domain.lag.verdicts import Grade
@@ -13,7 +15,9 @@ from ticketops.domain.overview.snapshot import StateFigures
 from ticketops.domain.subjects import Transition
 from ticketops.services.overview.status import Status
 from ticketops.services.transitions.stuck import Stuck, StuckReport
+from ticketops.tui.actions import ON_HISTORY, ON_STATES, ON_STUCK, bindings
 from ticketops.tui.looks import STYLES, SYMBOLS, age_of, command_of, moment_of, number, safe
+from ticketops.tui.proposals import Step
 from ticketops.tui.screens.reading import ReadScreen
 from ticketops.tui.screens.trace import TraceScreen
 from ticketops.tui.sources import Sources
@@ -25,6 +29,8 @@ MOST: Final = 500
 
 class StatesScreen(ReadScreen[list[StateCount]]):
     """One machine: counts are read when it is opened, and kept up with every snapshot as far as that has them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_STATES)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("", most=9),
@@ -73,6 +79,10 @@ class StatesScreen(ReadScreen[list[StateCount]]):
         words = ("--state", self.table.key) if self.table.key else ()
         return command_of("ticketops", "state", "stuck", "--machine", self._machine, *words)
 
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:  # noqa: ARG002 - there is one
+        """See TabledScreen."""
+        return partial(self._sources.verbs.states.expire, self._machine, states=keys)
+
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
         self.app.push_screen(StuckScreen(self._sources, self._machine, event.key))
@@ -100,6 +110,8 @@ def _state_row(state: str, live: int | None, count: StateCount | None, figures: 
 
 class StuckScreen(ReadScreen[StuckReport]):
     """What has been in its state for too long, the expired first, and what is likely missing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_STUCK)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("SUBJECT", most=24),
@@ -130,6 +142,14 @@ class StuckScreen(ReadScreen[StuckReport]):
         state = ("--state", self._state) if self._state else ()
         return command_of("ticketops", "state", "stuck", "--machine", self._machine, *state)
 
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
+        """See TabledScreen."""
+        states = self._sources.verbs.states
+        if verb == "expire":
+            return partial(states.expire, self._machine, keys=keys)
+        key = self.one(keys, "subject")
+        return None if key is None else partial(states.ask, self._machine, key)
+
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
         self.app.push_screen(HistoryScreen(self._sources, self._machine, event.key))
@@ -152,6 +172,8 @@ def _stuck_row(stuck: Stuck, now: datetime) -> Row:
 
 class HistoryScreen(ReadScreen[list[Transition]]):
     """The transitions of one subject, oldest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_HISTORY)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("AT", most=15),
@@ -181,6 +203,10 @@ class HistoryScreen(ReadScreen[list[Transition]]):
     def command(self) -> str:
         """See TabledScreen."""
         return command_of("ticketops", "state", "history", self._key, "--machine", self._machine)
+
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:  # noqa: ARG002 - its subject is meant
+        """See TabledScreen."""
+        return partial(self._sources.verbs.states.ask, self._machine, self._key)
 
     @on(LineTable.Chosen)
     def _chosen(self) -> None:

@@ -1,6 +1,6 @@
 """A screen that is a table with a filter, a title and a line of keys."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 from textual import on
@@ -15,7 +15,7 @@ from ticketops.tui.actions import IN_TABLES, bindings
 from ticketops.tui.bar import Bar
 from ticketops.tui.header import Foot, Head
 from ticketops.tui.looks import safe
-from ticketops.tui.proposals import Proposal
+from ticketops.tui.proposals import Step
 from ticketops.tui.table import Column, LineTable, Row
 
 _LOOKED: Final = 2000
@@ -166,12 +166,25 @@ class TabledScreen(Screen[None]):
     def action_change(self, verb: str) -> None:
         """Ask for a change of what is marked, or of the row under the cursor; the keys are frozen here."""
         keys = tuple(row.key for row in self.chosen())
-        if keys and (plan := self.planned(verb, keys)):
-            self.app.call_later(getattr(self.app, "propose"), plan)  # noqa: B009 - the app is not imported here
+        if not keys:
+            self.notify("nothing is marked that is still here", severity="warning", markup=False)
+        elif step := self.planned(verb, keys):
+            self.app.call_later(getattr(self.app, "propose"), self, step, keys)  # noqa: B009 - the app is not imported here
 
-    def planned(self, verb: str, keys: tuple[str, ...]) -> Callable[[], Proposal] | None:  # noqa: ARG002 - for others
-        """What makes the plan of a change, in a thread; None where there is none, which was told."""
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:  # noqa: ARG002 - for others
+        """The first step towards a change, made in a thread; None where there is none, which was told."""
         return None
+
+    def one(self, keys: tuple[str, ...], what: str) -> str | None:
+        """The only key; None where there are several, which is told: `what` goes one at a time."""
+        if len(keys) == 1:
+            return keys[0]
+        self.notify(f"one {what} at a time", severity="warning", markup=False)
+        return None
+
+    def unmark(self, keys: tuple[str, ...]) -> None:
+        """Take the marks from rows that were changed."""
+        self.table.unmark(keys)
 
     def row_text(self) -> str:
         """The marked rows as text, or the one under the cursor where none is marked."""

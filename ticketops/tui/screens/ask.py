@@ -1,0 +1,53 @@
+"""One line that is asked for before there is a plan."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from ticketops.domain.lag.verdicts import Grade
+from ticketops.errors import UsageError
+from ticketops.tui.looks import STYLES, safe
+from ticketops.tui.proposals import Question, Step
+
+
+class AskScreen(ModalScreen[Step | None]):
+    """What follows from the answer; None where nobody answered."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(None)", "back")]
+
+    def __init__(self, question: Question) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        """See ModalScreen."""
+        with Vertical(id="ask"):
+            with VerticalScroll(id="told"):
+                yield Static(self._page(), markup=False)
+            yield Static(Text("Enter goes on to the plan; Esc leaves it", "dim"), id="refused", markup=False)
+            yield Input(self._question.start, id="answer")
+
+    def on_mount(self) -> None:
+        """The keys go to the line."""
+        self.query_one("#answer").focus()
+
+    def _page(self) -> Text:
+        page = Text(f"{safe(self._question.title)}\n", "bold")
+        for line in self._question.lines:
+            page.append(f"\n{safe(line)}", "")
+        return page
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take the answer, or say what is wrong with it."""
+        try:
+            step = self._question.then(event.value.strip())
+        except UsageError as error:
+            said = ": ".join(filter(None, (error.what, error.why or error.hint)))
+            self.query_one("#refused", Static).update(Text(safe(said), STYLES[Grade.WARN]))
+        else:
+            self.dismiss(step)
