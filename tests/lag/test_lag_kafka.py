@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, ShareConsumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from support.cli import Cli
@@ -62,6 +62,18 @@ def member(kafka: KafkaOptions, group: str, topic: str, **settings: Any) -> Iter
     eventually(lambda: consumer.poll(0.1) or consumer.assignment(), 60)
     yield consumer
     consumer.close()
+
+
+def test_a_share_group_is_listed(kafka: KafkaOptions, source: KafkaLag, group: str, make_topic: MakeTopic) -> None:
+    consumer = ShareConsumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": group})
+    try:
+        consumer.subscribe([make_topic()])
+        eventually(lambda: consumer.poll(0.1) or any(one.group == group for one in source.groups(5)), 60)
+        (found,) = LagWatch(source, LagOptions()).observe(10, only=group)
+        assert (found.kind, found.judgment.verdict, found.partitions) == ("other", Verdict.OK, ())
+        assert "share" in found.judgment.note
+    finally:
+        consumer.close()
 
 
 def one(source: KafkaLag, group: str) -> GroupName:

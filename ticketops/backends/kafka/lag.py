@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
@@ -59,12 +60,22 @@ class KafkaLag:
 
     def groups(self, timeout: float) -> tuple[GroupName, ...]:
         """See ports.lag.LagSource."""
-        listed = self._call(self._client().list_consumer_groups(request_timeout=timeout), timeout)
+        listing = self._client().list_consumer_groups(request_timeout=timeout)
+        everything = self._every_name(timeout)
+        listed = self._call(listing, timeout)
         if not listed.valid and listed.errors:
             first = listed.errors[0]
             raise from_driver(first.args[0] if isinstance(first, KafkaException) else first)
-        named = (GroupName(group=g.group_id, kind=_kind(g.type), state=_state(g.state)) for g in listed.valid)
-        return tuple(sorted(named, key=lambda name: name.group))
+        named = {g.group_id: GroupName(g.group_id, _kind(g.type), _state(g.state)) for g in listed.valid}
+        unnamed = [] if listed.errors else everything  # what a silent broker has is not of another kind
+        others = {name: GroupName(name, "other", GroupState.UNKNOWN) for name in unnamed}
+        return tuple(sorted({**others, **named}.values(), key=lambda name: name.group))
+
+    def _every_name(self, timeout: float) -> Sequence[str]:
+        """Groups of every kind: the driver's newer call leaves out share groups and Connect's."""
+        with suppress(KafkaException):  # the newer call says what is wrong, too
+            return [group.id for group in self._client().list_groups(timeout=timeout)]
+        return ()
 
     def look(self, groups: Sequence[GroupName], timeout: float) -> Look:
         """See ports.lag.LagSource."""

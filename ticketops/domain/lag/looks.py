@@ -22,13 +22,13 @@ class Consumer(NamedTuple):
     partition: Partition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class GroupName:
     """A group, as a list of groups has it."""
 
     group: str
     kind: str
-    """`classic`, `consumer` (KIP-848), or `other`: a share or Streams group, which commits no offsets of its own."""
+    """`classic`, `consumer` (KIP-848), or `other`: a share, Streams or Connect group."""
     state: GroupState
 
 

@@ -28,7 +28,9 @@ _PEEK_PART: Final = 0.3
 _SPARKS: Final = 20
 """Lags of the window that are told."""
 _KIND: Final = "lag"
-_OTHER: Final = Judgment(verdict=Verdict.OK, lag=0, note="a share or Streams group: commits no offsets to look at")
+_OTHER: Final = Judgment(
+    verdict=Verdict.OK, lag=0, note="a share, Streams or Connect group: commits no offsets to look at"
+)
 _NOTHING: Final = Judgment(verdict=Verdict.OK, lag=0, note="consumes nothing")
 
 
