@@ -171,7 +171,7 @@ def _report(found: dict[str, list[float]], count: int) -> Report:
             Verdict(SLOW, spread(found[SLOW]), "ms", Goal(_LIMIT_MS, at_least=False)),
         ],
         [
-            f"{count:,} items a measurement; Valkey with appendonly on, no rewrite of the file under way; all on one machine.",
+            f"{count:,} items a measurement; Valkey with appendonly on, no rewrite of it under way; on one machine.",
             "The bare script has its arguments ready-made; the port reads, checks and rewrites each body as well.",
         ],
         dict(found),

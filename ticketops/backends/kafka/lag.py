@@ -74,7 +74,7 @@ class KafkaLag:
     def _every_name(self, timeout: float) -> Sequence[str]:
         """Groups of every kind: the driver's newer call leaves out share groups and Connect's."""
         with suppress(KafkaException):  # the newer call says what is wrong, too
-            return [group.id for group in self._client().list_groups(timeout=timeout)]
+            return [str(group.id) for group in self._client().list_groups(timeout=timeout)]
         return ()
 
     def look(self, groups: Sequence[GroupName], timeout: float) -> Look:
