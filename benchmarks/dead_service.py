@@ -99,9 +99,6 @@ def _report(found: dict[str, list[float]], count: int) -> Report:
             Verdict("service ÷ bare script", spread(ratios(found[SERVICE], found[BARE]))),
             Verdict("service ÷ port", spread(ratios(found[SERVICE], found[PORT]))),
         ],
-        [
-            f"{count:,} items a measurement; Valkey with appendonly on and no rewrite of the file under way, PostgreSQL "
-            "with fsync on, all on one machine."
-        ],
+        [f"{count:,} items a measurement; Valkey with appendonly on, PostgreSQL with fsync on, all on one machine."],
         dict(found),
     )
