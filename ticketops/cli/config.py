@@ -105,7 +105,15 @@ def _problems(inv: Invocation, chosen: "Settings", context: str) -> tuple["Probl
 
     mine = context == chosen.config.context
     settings = chosen if mine else inv.load(context, strict=False, read_secrets=False)
-    return (*settings.problems, *alert_checks.check(settings.config))
+    return (*settings.problems, *alert_checks.check(settings.config), *_key_problems(settings))
+
+
+def _key_problems(settings: "Settings") -> Iterator["Problem"]:
+    """Mistakes in the dashboard's keys, which need the dashboard to be known."""
+    if settings.config.tui.keys:
+        from ticketops.tui import keymap  # noqa: PLC0415 - it loads Textual, and few files have such keys
+
+        yield from keymap.problems(settings.config.tui.keys, settings.origins["tui.keys"].place)
 
 
 def _connect(inv: Invocation) -> None:

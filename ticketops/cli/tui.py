@@ -1,23 +1,28 @@
 """`ticketops tui`: the dashboard."""
 
 import os
+import shlex
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ticketops.cli.exits import ExitCode
-from ticketops.cli.frame import invocation
+from ticketops.cli.frame import Invocation, invocation
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.tui.letter_changes import Means
     from ticketops.tui.sources import Sources, Verbs
+
+
+_HOST: Final = "127.0.0.1"
+_PORT: Final = 8000
 
 
 class Theme(StrEnum):
@@ -31,32 +36,107 @@ def command(
     ctx: typer.Context,
     *,
     every: Annotated[
-        float, typer.Option("--every", min=1.0, metavar="SECONDS", help="Time after which a source is asked again.")
-    ] = 5.0,
-    theme: Annotated[Theme, typer.Option("--theme", help="Colors; NO_COLOR in the environment: none.")] = Theme.DARK,
-) -> None:
+        float | None,
+        typer.Option("--every", min=1.0, metavar="SECONDS", help="Time after which a source is asked again."),
+    ] = None,
+    theme: Annotated[Theme | None, typer.Option("--theme", help="Colors; NO_COLOR in the environment: none.")] = None,
+    web: Annotated[
+        bool, typer.Option("--web", help="In a browser: print the address, and serve until Ctrl-C.")
+    ] = False,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="HOST", help="With --web: where to listen; else 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, metavar="PORT", help="With --web; else 8000. 0: any that is free."),
+    ] = None,
+) -> int:
     """Look at everything on one screen, live: what is wrong, why, and what to run next.
 
     Read-only until `W`; a change shows its plan, and is made when the context and the count are typed.
     """
     inv = invocation(ctx)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    said = _Said(every, theme)
+    if inv.no_color:
+        os.environ["NO_COLOR"] = "1"
+    _check_keys(inv)
+    if web:
+        return _serve(inv, said, host or _HOST, _PORT if port is None else port)
+    if host is not None or port is not None:
+        raise UsageError("--host and --port are for --web", hint="add --web, or leave them out")
+    return _run(inv, said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """Flags of the dashboard; None: the configuration says it."""
+
+    every: float | None
+    theme: Theme | None
+
+    @property
+    def words(self) -> list[str]:
+        """The same, for the command line of a page."""
+        every = [] if self.every is None else ["--every", str(self.every)]
+        return [*every, *([] if self.theme is None else ["--theme", self.theme.value])]
+
+
+def _check_keys(inv: Invocation) -> None:
+    from ticketops.config.problems import refuse  # noqa: PLC0415 - `--help` must not pay for it
+
+    if inv.config.tui.keys:
+        from ticketops.tui import keymap  # noqa: PLC0415
+
+        refuse(list(keymap.problems(inv.config.tui.keys, inv.settings.origins["tui.keys"].place)))
+
+
+def _serve(inv: Invocation, said: _Said, host: str, port: int) -> int:
+    try:
+        from ticketops.tui.web import WebServer  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "the dashboard cannot be served", why=f"missing: {error.name}", hint="pip install 'ticketops[web]'"
+        ) from None
+    server = WebServer(_page_command(inv, said), host, port, f"ticketops {inv.config.context}")
+    inv.out.note(f"the dashboard of {inv.config.context} is at {server.address}; Ctrl-C ends it")
+    inv.out.note("who has this address can do there what you can do here")
+    server.run()
+    return ExitCode.DONE
+
+
+def _page_command(inv: Invocation, said: _Said) -> str:
+    """The command line of one page, for a shell: this one's flags; a secret is never one of them."""
+    words = [sys.executable, "-P", "-m", "ticketops"]
+    for flag, value in (("--context", inv.context), ("--config", inv.config_file), ("--timeout", inv.seconds)):
+        words += [] if value is None else [flag, str(value)]
+    for assignment in inv.assignments:
+        words += ["--set", assignment]
+    return "exec " + shlex.join([*words, "tui", *said.words])
+
+
+def _run(inv: Invocation, said: _Said) -> int:
+    from ticketops.tui.tether import is_page, tie  # noqa: PLC0415 - `--help` must not pay for it
+
+    if not (is_page() or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise UsageError("the dashboard needs a terminal", hint="`ticketops status --watch 5` works in a pipe")
-    from ticketops.tui.app import Dashboard  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.tui.app import Dashboard  # noqa: PLC0415
     from ticketops.tui.feed import Feed  # noqa: PLC0415
     from ticketops.wiring.overview import open_overview  # noqa: PLC0415
 
     config = inv.config
     timeout = inv.seconds or config.status.timeout
-    overview = open_overview(config, timeout=timeout, remember=True, every=every)
+    overview = open_overview(config, timeout=timeout, remember=True, every=said.every or config.tui.every)
     dashboard = Dashboard(
         lambda told, failed: Feed(overview, told, failed),
         _sources(config, inv.timeout, ("--context", inv.context) if inv.context else ()),
         context=config.context,
         read_only=config.read_only,
-        theme=theme,
-        utf8=(sys.stdout.encoding or "").lower().startswith("utf"),
+        theme=said.theme or config.tui.theme,
+        utf8=is_page() or (sys.stdout.encoding or "").lower().startswith("utf"),
+        keymap=config.tui.keys,
     )
+    if is_page():
+        tie(dashboard)
     code = dashboard.run() or ExitCode.DONE
     for command_line in dashboard.left_over:
         inv.out.note(f"a change was cut off; to go on: {command_line}")

@@ -46,6 +46,7 @@ _TAIL: Final = """\
 _MAP_NOTES: Final[Mapping[str, str]] = {
     "kafka.properties": '# "security.protocol" = "SASL_SSL"\n# "sasl.mechanism" = "SCRAM-SHA-512"\n',
     "lag.bound_by_topic": '# "audit-events" = 10000\n',
+    "tui.keys": '# freeze = "f"\n# step-back = "ctrl+b"\n',
     "outbox.on_failure_by_topic": '# "payment-events" = "block"\n',
 }
 

@@ -21,6 +21,7 @@ from ticketops.options import (
     RedisOptions,
     RelayOptions,
     StateOptions,
+    TuiOptions,
     WorkerOptions,
 )
 from ticketops.options.dlq import KIND, ONLY
@@ -57,6 +58,7 @@ class Config:
     otel: OtelOptions = field(default_factory=OtelOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
     log: LogOptions = field(default_factory=LogOptions)
+    tui: TuiOptions = field(default_factory=TuiOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ticketops.options.machines import HistoryColumns, MachineOptions, Places, S
 from ticketops.options.otel import OtelOptions
 from ticketops.options.outbox import OutboxColumns, OutboxOptions
 from ticketops.options.redis import RedisOptions, RedisQueueOptions, RedisTlsOptions
+from ticketops.options.tui import TuiOptions
 from ticketops.options.workers import BookingsOptions, EmailsOptions, PaymentsOptions, WorkerOptions
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "StateOptions",
     "SubjectColumns",
     "TargetOptions",
+    "TuiOptions",
     "WorkerOptions",
 ]

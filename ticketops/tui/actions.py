@@ -1,9 +1,13 @@
-"""What can be done, with which key: the one registry that bindings and help are made of."""
+"""What can be done, with which key: the one registry that bindings, the last line and help are made of."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from textual.binding import Binding
+from textual.dom import DOMNode
+
+_CHANGE: Final = "screen.change("
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,44 +17,74 @@ class Action:
     name: str
     """Textual's action."""
     keys: str
-    """Comma-separated."""
+    """Comma-separated; what `[tui.keys]` says goes before."""
     shown: str
-    """The key as people write it."""
+    """The keys as people write them."""
     label: str
+    """What it is called; with hyphens for spaces it is its name in `[tui.keys]`. Empty: it cannot be moved."""
     help: str
     footer: bool = False
     """Stands in the last line."""
 
+    @property
+    def id(self) -> str:
+        """What the configuration calls it; empty where its key is fixed."""
+        return self.label.replace(" ", "-") if self.name else ""
+
+    @property
+    def dangerous(self) -> bool:
+        """True where it asks for a change."""
+        return self.name.startswith(_CHANGE)
+
+
+@dataclass(frozen=True)
+class Bound(Binding):
+    """A binding that knows what it was made of."""
+
+    of: Action | None = None
+
 
 EVERYWHERE: Final = (
     Action("app.goto", "colon", ":", "goto", "go anywhere, in the words of the commands; see below", footer=True),
+    Action("app.last", "minus", "-", "last", "the view before this one, and back again"),
+    Action("app.travel(-1)", "left_square_bracket", "[", "earlier", "back through the views that were opened"),
+    Action("app.travel(1)", "right_square_bracket", "]", "later", "forward again"),
     Action("app.freeze", "p", "p", "freeze", "stop time: what is shown stays; go on exploring", footer=True),
-    Action("app.step(-1)", "less_than_sign", "< >", "step back", "freeze, and step through what was known: two hours"),
-    Action("app.step(1)", "greater_than_sign", "", "", ""),
-    Action("app.step(-12)", "left_curly_bracket", "{ }", "by a minute", "the same, twelve snapshots at once"),
-    Action("app.step(12)", "right_curly_bracket", "", "", ""),
+    Action("app.step(-1)", "less_than_sign", "<", "step back", "freeze, and step through what was known: two hours"),
+    Action("app.step(1)", "greater_than_sign", ">", "step forward", "the same, towards now"),
+    Action("app.step(-12)", "left_curly_bracket", "{", "minute back", "twelve snapshots at once"),
+    Action("app.step(12)", "right_curly_bracket", "}", "minute forward", "the same, towards now"),
     Action("app.now", "r", "r", "refresh", "read a list again; home: show what is known now"),
     Action("app.copy_row", "y", "y", "copy", "copy the row under the cursor to the clipboard of your terminal"),
     Action("app.copy_command", "Y", "Y", "copy command", "copy the command that would do or show the same"),
     Action("app.unlock", "W", "W", "unlock", "let capitals ask for changes, for five minutes; again: lock"),
     Action("app.lights", "T", "T", "theme", "dark or light; NO_COLOR in the environment: neither"),
-    Action("app.help", "question_mark", "?", "help", "this page", footer=True),
-    Action("app.leave", "q,ctrl+c", "q", "quit", "leave at once, whatever hangs", footer=True),
+    Action("app.help", "question_mark,f1", "?", "help", "this page; F1 where one types", footer=True),
+    Action("app.leave", "q", "q", "quit", "leave at once, whatever hangs; Ctrl-C does the same", footer=True),
+    Action("app.leave", "ctrl+c", "", "", ""),
 )
 IN_TABLES: Final = (
-    Action("", "j,k", "j k ↓ ↑", "move", "move the cursor; g and G go to the ends, PgUp and PgDn by pages"),
     Action("screen.search", "slash", "/", "filter", "show only rows that hold a text; Esc ends it", footer=True),
-    Action("", "enter", "Enter", "drill", "look closer", footer=True),
     Action(
         "screen.sort", "s", "s", "sort", "sort by the next column, and in the end by none; the cursor keeps its row"
     ),
-    Action("", "space", "Space", "mark", "mark rows; `y` copies all that are marked"),
-    Action("screen.pane(1)", "1", "1 2 3", "pane", "give the keys to the table, to why, or to what is next"),
-    Action("screen.pane(2)", "2", "", "", ""),
-    Action("screen.pane(3)", "3", "", "", ""),
+    Action("screen.pane(1)", "1", "1", "first pane", "give the keys to the table"),
+    Action("screen.pane(2)", "2", "2", "second pane", "give the keys to what stands under it, or beside it"),
+    Action("screen.pane(3)", "3", "3", "third pane", "the same"),
     Action("screen.zoom", "z", "z", "zoom", "give all the room to the pane that has the keys, or give it back"),
     Action("screen.back", "escape", "Esc", "back", "end the filter, then go back", footer=True),
 )
+ON_ROWS: Final = (
+    Action("choose", "enter", "Enter", "drill", "look closer", footer=True),
+    Action("mark", "space", "Space", "mark", "mark rows; `y` copies all that are marked"),
+    Action("move(1)", "down,j", "j ↓", "down", "move the cursor"),
+    Action("move(-1)", "up,k", "k ↑", "up", "the same"),
+    Action("page(1)", "pagedown", "PgDn", "page down", "by as many rows as are seen"),
+    Action("page(-1)", "pageup", "PgUp", "page up", "the same"),
+    Action("edge(0)", "home,g", "g", "first", "to the first row"),
+    Action("edge(1)", "end,G", "G", "end", "to the last row"),
+)
+"""Of the table that has the keys."""
 
 ON_LETTERS: Final = (
     Action("screen.change('requeue')", "R", "R", "requeue", "put the marked back where they came from"),
@@ -93,13 +127,38 @@ CHANGES: Final[tuple[tuple[str, tuple[Action, ...]], ...]] = (
 """By what they are about, for help."""
 
 IN_TEXTS: Final = (Action("screen.back", "escape", "Esc", "back", "go back", footer=True),)
+IN_BOXES: Final = (Action("app.help", "f1", "F1", "", ""),)
+"""Where one types, so that letters are letters."""
+
+
+def every_action() -> Iterator[Action]:
+    """All that can be done anywhere: every registry of this module."""
+    for value in globals().values():
+        if isinstance(value, tuple):
+            yield from (one for one in value if isinstance(one, Action))
 
 
 def bindings(*actions: Action) -> list[Binding]:
     """Textual's bindings."""
     return [
-        Binding(keys, action.name, action.label, show=action.footer, key_display=action.shown)
+        Bound(
+            action.keys,
+            action.name,
+            action.label,
+            show=action.footer,
+            key_display=action.shown,
+            id=action.id or None,
+            of=action,
+        )
         for action in actions
         if action.name
-        for keys in [action.keys]
     ]
+
+
+def actions_of(node: DOMNode) -> Iterator[Action]:
+    """What a screen, a table or the app can do by itself, what its own class adds first."""
+    for kind in type(node).__mro__:
+        bound: Any
+        for bound in vars(kind).get("BINDINGS", ()):
+            if isinstance(bound, Bound) and bound.of is not None:
+                yield bound.of

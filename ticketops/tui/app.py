@@ -1,6 +1,6 @@
 """The dashboard: reads the snapshot, asks services; changes what was unlocked, planned and agreed to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -16,11 +16,10 @@ from ticketops.tui.actions import EVERYWHERE, bindings
 from ticketops.tui.background import once
 from ticketops.tui.changes import Changes
 from ticketops.tui.feed import Feed
+from ticketops.tui.guide import Guide
 from ticketops.tui.looks import safe
-from ticketops.tui.places import place_of
 from ticketops.tui.plain import Ascii
 from ticketops.tui.proposals import Step
-from ticketops.tui.screens.goto import GotoScreen
 from ticketops.tui.screens.help import HelpScreen
 from ticketops.tui.screens.home import HomeScreen
 from ticketops.tui.sources import Sources
@@ -49,8 +48,9 @@ class Dashboard(App[int]):
         read_only: bool,
         utf8: bool = True,
         theme: str = "dark",
+        keymap: Mapping[str, str] | None = None,
     ) -> None:
-        """`make_feed` makes the source of snapshots, told whom to call."""
+        """`make_feed` makes the source of snapshots, told whom to call; `keymap` has the user's own keys."""
         super().__init__()
         self.theme = LIGHT if theme == "light" else DARK
         self.context = context
@@ -58,7 +58,9 @@ class Dashboard(App[int]):
         self.snapshot: Snapshot | None = None
         self.frozen_at: datetime | None = None
         self.utf8 = utf8
-        self._sources = sources
+        self.keymap = keymap or {}
+        self.set_keymap(dict(self.keymap))
+        self.guide = Guide(self, sources)
         self._steps = 0
         """Wanted, while others are under way."""
         self._stepping = False
@@ -76,6 +78,7 @@ class Dashboard(App[int]):
 
     def on_mount(self) -> None:
         """Paint first, then ask."""
+        self.screen_change_signal.subscribe(self, lambda _: self.call_later(self.guide.seen))
         self.push_screen(HomeScreen())
         self.call_after_refresh(self._feed.start)
 
@@ -95,15 +98,15 @@ class Dashboard(App[int]):
         for screen in self.screen_stack:
             if screen.is_mounted and hasattr(screen, "arrived"):
                 screen.arrived(status)
-        for head in self.screen.query("Head"):
-            head.refresh()
+        self._redraw()
+
+    def _redraw(self) -> None:
+        for line in self.screen.query("Head, Foot"):
+            line.refresh()
 
     def drill(self, line: Check) -> None:
         """Look closer at what a line is about."""
-        words = _below(line)
-        if words and self._go(words):
-            return
-        self.notify(safe(line.next or "there is nothing below this line"), title="next", markup=False)
+        self.guide.drill(line)
 
     def open(self, screen: "Screen[None]") -> None:
         """Show a screen; it takes what is known already from `shown`."""
@@ -111,26 +114,15 @@ class Dashboard(App[int]):
 
     def action_goto(self) -> None:
         """Ask where to."""
-        self.push_screen(GotoScreen(), self._went)
+        self.guide.ask()
 
-    def _went(self, words: list[str] | None) -> None:
-        if words and not self._go(words):
-            said = safe(" ".join(words))
-            self.notify(f"unknown: {said}; ? shows where one can go", severity="warning", markup=False)
+    def action_last(self) -> None:
+        """Back to the view before this one."""
+        self.guide.back_to_last()
 
-    def _go(self, words: Sequence[str]) -> bool:
-        """Go where words say; False where that is nowhere."""
-        if words[0] in {"q", "quit"}:
-            self.action_leave()
-        elif words[0] in {"home", "status"}:
-            while len(self.screen_stack) > 2:  # noqa: PLR2004 - Textual's own and home
-                self.pop_screen()
-        elif found := place_of(words):
-            place, arguments = found
-            self.open(place.make(self._sources, arguments))
-        else:
-            return False
-        return True
+    def action_travel(self, by: int) -> None:
+        """Back or forward through the views that were opened."""
+        self.guide.travel(by)
 
     def action_freeze(self) -> None:
         """Stop time, or let it go on."""
@@ -140,8 +132,7 @@ class Dashboard(App[int]):
                 self._show(self._latest)
         elif self.snapshot is not None:
             self.frozen_at = self.snapshot.at
-        for head in self.screen.query("Head"):
-            head.refresh()
+        self._redraw()
 
     def action_step(self, steps: int) -> None:
         """Freeze, and show what was known so many snapshots earlier or later."""
@@ -205,26 +196,10 @@ class Dashboard(App[int]):
 
     def action_help(self) -> None:
         """What keys do."""
-        self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(self.screen, self.keymap))
 
     def action_leave(self) -> None:
         """Leave at once."""
         self._feed.stop()
         self.left_over = self.changes.leave()
         self.exit(0)
-
-
-def _below(line: Check) -> Sequence[str]:
-    """Where one looks closer at a line, in the words of `:`."""
-    match line.area:
-        case "lag" | "dlq":
-            return (line.area, line.subject)
-        case "outbox" | "relay":
-            return (line.area,)
-        case "state":
-            machine = line.subject.rpartition(" ")[0]
-            return ("state", machine) if machine else ("state",)
-        case "compensations":
-            return ("dlq",)
-        case _:
-            return ()

@@ -71,8 +71,8 @@ class Changes:
     def _repaint(self) -> None:
         """Draw the header, and every second again as long as it has something that changes by itself."""
         for screen in self._app.screen_stack[-2:]:
-            for head in screen.query("Head"):
-                head.refresh()
+            for line in screen.query("Head, Foot"):
+                line.refresh()
         lives = bool(self.lock.left or self._under_way)
         if lives and self._ticks is None:
             self._ticks = self._app.set_interval(_TICK, self._repaint)

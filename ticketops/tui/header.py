@@ -1,19 +1,26 @@
 """The first and the last line of every screen."""
 
 import time
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.widget import Widget
 
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.snapshot import Reading, Snapshot
-from ticketops.tui.actions import EVERYWHERE, IN_TABLES
+from ticketops.tui.actions import EVERYWHERE, ON_ROWS, Action, actions_of
 from ticketops.tui.changes import Changes
+from ticketops.tui.keymap import shown_of
 from ticketops.tui.looks import STYLES, age_of, safe
 
 _STALE: Final = 15.0
 """Seconds after which the age of the snapshot is shown."""
+_APART: Final = 2
+"""Cells between two keys of the last line."""
+_KEPT: Final = 2
+"""Keys that the last line always ends with: help, and the way out."""
 
 
 class Head(Widget):
@@ -72,10 +79,25 @@ def _backend(name: str, reading: Reading[object], brief: bool) -> Text:
 
 
 class Foot(Widget):
-    """The keys that are worth a line."""
+    """The keys that are worth a line: those of the view, then those of every view, as far as there is room."""
 
     def render(self) -> Text:
         """See Widget."""
-        shown = [action for action in (*IN_TABLES, *EVERYWHERE) if action.footer]
-        keys = "  ".join(f"{action.shown} {action.label}" for action in shown)
-        return Text(keys, "dim", no_wrap=True, overflow="crop")
+        items = [f"{shown_of(action, self._keymap)} {action.label}" for action in self._actions()]
+        while len(items) > _KEPT and sum(map(cell_len, items)) + _APART * len(items) > self.size.width:
+            del items[-_KEPT - 1]
+        return Text((" " * _APART).join(items), "dim", no_wrap=True, overflow="crop")
+
+    def _actions(self) -> Iterator[Action]:
+        """Changes only while they are unlocked."""
+        changes: Changes | None = getattr(self.app, "changes", None)
+        unlocked = changes is not None and bool(changes.lock.left)
+        tables = ON_ROWS if self.screen.query("LineTable") else ()
+        for action in dict.fromkeys((*actions_of(self.screen), *tables, *EVERYWHERE)):
+            if action.footer or (action.dangerous and unlocked):
+                yield action
+
+    @property
+    def _keymap(self) -> Mapping[str, str]:
+        found: Mapping[str, str] = getattr(self.app, "keymap", {})
+        return found

@@ -6,17 +6,19 @@ from typing import Final
 
 from textual.screen import Screen
 
+from ticketops.config.problems import did_you_mean
+from ticketops.domain.outbox import Status
 from ticketops.tui.screens.group import GroupScreen
 from ticketops.tui.screens.groups import ConsumersScreen
-from ticketops.tui.screens.letters import GroupsScreen, QueuesScreen
+from ticketops.tui.screens.letters import GroupsScreen, ItemsScreen, QueuesScreen
 from ticketops.tui.screens.operations import AuditScreen, OperationsScreen
-from ticketops.tui.screens.outbox import OutboxScreen, RelayScreen
+from ticketops.tui.screens.outbox import EventsScreen, OutboxScreen, RelayScreen
 from ticketops.tui.screens.states import HistoryScreen, StatesScreen, StuckScreen
 from ticketops.tui.screens.trace import TraceScreen
 from ticketops.tui.sources import Sources
 
 _BOOKING: Final = "booking"
-Make = Callable[[Sources, Sequence[str]], "Screen[None]"]
+Make = Callable[[Sources, Sequence[str]], "Screen[None] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Place:
     """Arguments, at least."""
     most: int
     make: Make
+    """None where the arguments mean nothing."""
 
     @property
     def shown(self) -> str:
@@ -40,19 +43,35 @@ class Place:
 
 
 def _letters(sources: Sources, said: Sequence[str]) -> "Screen[None]":
-    return GroupsScreen(said[0], sources.letters) if said else QueuesScreen(sources.letters)
+    match said:
+        case [queue, group]:
+            return ItemsScreen(queue, group, sources.letters)
+        case [queue]:
+            return GroupsScreen(queue, sources.letters)
+        case _:
+            return QueuesScreen(sources.letters)
 
 
 def _groups(_: Sources, said: Sequence[str]) -> "Screen[None]":
     return GroupScreen(said[0]) if said else ConsumersScreen()
 
 
+def _outbox(sources: Sources, said: Sequence[str]) -> "Screen[None] | None":
+    if not said:
+        return OutboxScreen(sources)
+    which = {"dead": "dead", "held": "held", **{status.lower(): status.value for status in Status}}
+    first = which.get(said[0].lower())
+    return EventsScreen(sources, " ".join([first, *said[1:]])) if first else None
+
+
 def _stuck(sources: Sources, said: Sequence[str]) -> "Screen[None]":
-    return StuckScreen(sources, said[0] if said else _BOOKING, "")
+    machine, state = (*said, "", "")[:2]
+    return StuckScreen(sources, machine or _BOOKING, state)
 
 
 def _history(sources: Sources, said: Sequence[str]) -> "Screen[None]":
-    return HistoryScreen(sources, _BOOKING, said[0])
+    key, machine = (*said, "")[:2]
+    return HistoryScreen(sources, machine or _BOOKING, key)
 
 
 def _states(sources: Sources, said: Sequence[str]) -> "Screen[None]":
@@ -60,18 +79,44 @@ def _states(sources: Sources, said: Sequence[str]) -> "Screen[None]":
 
 
 PLACES: Final = (
-    Place(("dlq",), "[QUEUE]", "dead letters: queues, causes, items", 0, 1, _letters),
+    Place(("dlq",), "[QUEUE [GROUP]]", "dead letters: queues, causes, items", 0, 2, _letters),
     Place(("lag",), "[GROUP]", "consumer groups and partitions", 0, 1, _groups),
-    Place(("outbox",), "", "backlog, throughput, held back, dead; events", 0, 0, lambda known, _: OutboxScreen(known)),
+    Place(("outbox",), "[WHICH]", "backlog, throughput; WHICH: dead, held or a status", 0, 2, _outbox),
     Place(("relay",), "", "shards and their owners, relays, pauses", 0, 0, lambda known, _: RelayScreen(known)),
-    Place(("state", "stuck"), "[MACHINE]", "what is too long in its state, and why", 0, 1, _stuck),
-    Place(("state", "history"), "KEY", "every transition of one", 1, 1, _history),
+    Place(("state", "stuck"), "[MACHINE [STATE]]", "what is too long in its state, and why", 0, 2, _stuck),
+    Place(("state", "history"), "KEY [MACHINE]", "every transition of one", 1, 2, _history),
     Place(("state",), "[MACHINE]", "counts by state, with limits", 0, 1, _states),
     Place(("trace",), "KEY", "all that is known of one booking", 1, 1, lambda known, said: TraceScreen(known, said[0])),
     Place(("ops",), "", "operations and their items", 0, 0, lambda known, _: OperationsScreen(known)),
     Place(("audit",), "", "who changed what", 0, 0, lambda known, _: AuditScreen(known)),
 )
 """The longer words first."""
+_COMMANDS: Final = {
+    ("status",): ("home",),
+    ("dlq", "stats"): ("dlq",),
+    ("dlq", "list"): ("dlq",),
+    ("lag", "list"): ("lag",),
+    ("lag", "show"): ("lag",),
+    ("lag", "watch"): ("lag",),
+    ("outbox", "stats"): ("outbox",),
+    ("outbox", "list"): ("outbox",),
+    ("relay", "status"): ("relay",),
+    ("state", "stats"): ("state",),
+    ("state", "diagram"): ("state",),
+    ("ops", "list"): ("ops",),
+    ("ops", "show"): ("ops",),
+}
+"""Commands that show what a view shows, in that view's words."""
+OTHERS: Final = ("home", "help", "quit")
+"""What can be written after `:` and is no place."""
+
+
+def plain(words: Sequence[str]) -> tuple[str, ...]:
+    """The words of a view for those of a command that shows the same."""
+    for way, view in _COMMANDS.items():
+        if tuple(words[: len(way)]) == way:
+            return (*view, *words[len(way) :])
+    return tuple(words)
 
 
 def place_of(words: Sequence[str]) -> tuple[Place, Sequence[str]] | None:
@@ -82,3 +127,12 @@ def place_of(words: Sequence[str]) -> tuple[Place, Sequence[str]] | None:
         if tuple(words[:count]) == place.words and place.least <= len(rest) <= place.most:
             return place, rest
     return None
+
+
+def near(words: Sequence[str]) -> str:
+    """What somebody may have meant by words that lead nowhere; empty where nothing is near."""
+    for place in PLACES:
+        if tuple(words[: len(place.words)]) == place.words:
+            return f"write {place.shown}"
+    known = [*OTHERS, *(" ".join(way) for way in [*(place.words for place in PLACES), *_COMMANDS])]
+    return did_you_mean(" ".join(words[:2]), known) or did_you_mean(words[0], known)

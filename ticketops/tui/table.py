@@ -10,13 +10,14 @@ from typing import ClassVar, Final, Protocol
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Click
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from ticketops.tui.actions import ON_ROWS, bindings
 from ticketops.tui.looks import PLAIN
 
 _SAMPLE: Final = 200
@@ -69,16 +70,7 @@ class Rows(Protocol):
 class LineTable(ScrollView, can_focus=True):
     """A table by lines."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "down", show=False),
-        Binding("up,k", "move(-1)", "up", show=False),
-        Binding("pagedown", "page(1)", "page down", show=False),
-        Binding("pageup", "page(-1)", "page up", show=False),
-        Binding("home,g", "edge(0)", "first", show=False),
-        Binding("end,G", "edge(1)", "last", show=False),
-        Binding("enter", "choose", "drill", show=False),
-        Binding("space", "mark", "mark", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_ROWS)]
 
     @dataclass
     class Chosen(Message):

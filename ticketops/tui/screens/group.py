@@ -45,6 +45,10 @@ class GroupScreen(TabledScreen):
         self.show_rows([self._row(part) for part in found.partitions] if found else [])
         self.query_one("#why", Static).update(_explained(found))
 
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("lag", self._group)
+
     def command(self) -> str:
         """See TabledScreen."""
         return command_of("ticketops", "lag", "show", self._group)

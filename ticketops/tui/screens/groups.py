@@ -42,6 +42,10 @@ class ConsumersScreen(TabledScreen):
         figure = "" if reading is None or reading.fresh else f"stale: {safe(reading.error[:200])}"
         self.show_rows([_row(group, status.trails, utf8=utf8) for group in groups], figure)
 
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("lag",)
+
     def command(self) -> str:
         """See TabledScreen."""
         return "ticketops lag list"

@@ -123,6 +123,10 @@ class HomeScreen(TabledScreen):
         if self._status is not None:
             self.arrived(self._status)
 
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("home",)
+
     def command(self) -> str:
         """See TabledScreen."""
         line = self._lines.get(self.table.key)

@@ -51,6 +51,10 @@ class QueuesScreen(TabledScreen):
         """Show a new snapshot."""
         self.show_rows([_queue_row(name, reading) for name, reading in status.snapshot.dead_letters.items()])
 
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("dlq",)
+
     def command(self) -> str:
         """See TabledScreen."""
         queue = ("--queue", self.table.key) if self.table.key else ()
@@ -104,6 +108,10 @@ class GroupsScreen(ReadScreen[Tallied]):
     def read(self) -> Tallied:
         """See ReadScreen."""
         return self._letters.groups(self._queue)
+
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("dlq", self._queue)
 
     def command(self) -> str:
         """See TabledScreen."""
@@ -159,6 +167,10 @@ class ItemsScreen(ReadScreen[list[DeadLetter]]):
     def read(self) -> list[DeadLetter]:
         """See ReadScreen."""
         return self._letters.items(self._queue, self._group, MOST)
+
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("dlq", self._queue, self._group)
 
     def command(self) -> str:
         """See TabledScreen."""

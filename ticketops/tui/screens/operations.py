@@ -71,6 +71,10 @@ class OperationsScreen(ReadScreen[tuple[datetime, list[Operation]]]):
         self._found = {str(operation.id): operation for operation in operations}
         self.show_rows([_operation_row(operation, now) for operation in operations])
 
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("ops",)
+
     def command(self) -> str:
         """See TabledScreen."""
         return command_of("ticketops", "ops", "show", self.table.key) if self.table.key else "ticketops ops list"
@@ -211,6 +215,10 @@ class AuditScreen(ReadScreen[list[AuditEntry]]):
         self._found = found
         rows = [_audit_row(place, entry) for place, entry in enumerate(found)]
         self.show_rows(rows, f"the newest {MOST}" if len(found) >= MOST else "")
+
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("audit",)
 
     def command(self) -> str:
         """See TabledScreen."""

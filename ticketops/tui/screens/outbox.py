@@ -63,6 +63,10 @@ class OutboxScreen(ReadScreen[OutboxStats]):
         rates = f"in {found.rate_in:.1f}/s, out {found.rate_out:.1f}/s over {age_of(_WINDOW)}"
         self.show_rows(list(_stats_rows(found)), f"{number(found.pending)} pending, {rates}{drain}")
 
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("outbox",)
+
     def command(self) -> str:
         """See TabledScreen."""
         return "ticketops relay status" if self.table.key == _RELAYS else "ticketops outbox stats"
@@ -170,6 +174,10 @@ class EventsScreen(ReadScreen[tuple[datetime, list[EventRow]]]):
         figure = f"the first {MOST}" if len(events) >= MOST else ""
         self.show_rows([_event_row(event, now) for event in events], figure)
 
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("outbox", *self._key.split(" ", 1))
+
     def command(self) -> str:
         """See TabledScreen."""
         return f"ticketops outbox show {self.table.key}" if self.table.key else "ticketops outbox list"
@@ -258,6 +266,10 @@ class RelayScreen(ReadScreen[RelayStatus]):
         owned = sum(shard.owner is not None for shard in found.shards)
         self.show_rows([_shard_row(shard) for shard in found.shards], f"{owned} of {len(found.shards)} owned")
         self.query_one("#why", Static).update(_members(found))
+
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("relay",)
 
     def command(self) -> str:
         """See TabledScreen."""

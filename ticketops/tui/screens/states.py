@@ -74,6 +74,10 @@ class StatesScreen(ReadScreen[list[StateCount]]):
             total = sum(int(row.order[2] or 0) for row in rows)
             self.show_rows(rows, f"{number(total)} in {len(rows)} states")
 
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("state", self._machine)
+
     def command(self) -> str:
         """See TabledScreen."""
         words = ("--state", self.table.key) if self.table.key else ()
@@ -137,6 +141,10 @@ class StuckScreen(ReadScreen[StuckReport]):
         silent = f"; could not look at {', '.join(map(safe, found.silent))}" if found.silent else ""
         self.show_rows([_stuck_row(one, found.at) for one in found.worst], f"{number(found.count)}{silent}")
 
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("state", "stuck", self._machine, *filter(None, [self._state]))
+
     def command(self) -> str:
         """See TabledScreen."""
         state = ("--state", self._state) if self._state else ()
@@ -199,6 +207,10 @@ class HistoryScreen(ReadScreen[list[Transition]]):
         before = [None, *(one.at for one in found)]
         rows = [_history_row(one, since) for one, since in zip(found, before, strict=False)]
         self.show_rows(rows, f"the first {MOST}" if len(found) >= MOST else "")
+
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("state", "history", self._key, self._machine)
 
     def command(self) -> str:
         """See TabledScreen."""

@@ -47,7 +47,7 @@ class TabledScreen(Screen[None]):
                 yield LineTable(self.COLUMNS, id="table")
             with Vertical(id="side"):
                 yield from self.below()
-        yield Input(placeholder="text to filter by; Esc ends it", id="filter", classes="hidden")
+        yield Input(self._wanted, placeholder="text to filter by; Esc ends it", id="filter", classes="hidden")
         yield Foot()
 
     def below(self) -> ComposeResult:
@@ -158,6 +158,16 @@ class TabledScreen(Screen[None]):
     def marks_changed(self) -> None:
         """Tell how many are marked."""
         self._tell(sum(map(self._matches, self._all)) if self._wanted else len(self._all))
+
+    def words(self) -> tuple[str, ...]:
+        """What leads to this view after `:`, so that it can be opened again; empty where nothing does."""
+        return ()
+
+    def look_for(self, text: str) -> None:
+        """Show only the rows that hold a text; before the screen is drawn too."""
+        self._wanted = text
+        if self.is_mounted:
+            self.query_one("#filter", Input).value = text
 
     def command(self) -> str:
         """The command line that shows the same as this screen."""

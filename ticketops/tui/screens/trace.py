@@ -47,6 +47,10 @@ class TraceScreen(ReadScreen[Story]):
         self.query_one("#why-bar", Bar).show("2 MISSING", str(len(found.gaps)))
         self.query_one("#why", Static).update(Text("\n").join(_missing(found)))
 
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("trace", self._key)
+
     def command(self) -> str:
         """See TabledScreen."""
         return command_of("ticketops", "trace", self._key)
