@@ -25,7 +25,7 @@ _FINDINGS = (Column("contexts"), Column("problem", keep=True), Column("why"), Co
 def show(
     ctx: typer.Context,
     keys: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY", help="Keys or sections; all where none is named.")
+        list[str] | None, typer.Argument(metavar="[KEY]...", help="Keys or sections; all where none is named.")
     ] = None,
 ) -> None:
     """Show every value and where it came from: default, file and line, variable or flag; secrets are hidden."""

@@ -29,7 +29,7 @@ def described(error: Exception) -> TicketOpsError:
 def _usage(error: typer.TyperException) -> TicketOpsError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "ticketops"
-    return UsageError(error.format_message().replace("Value error, ", ""), hint=f"{command} --help")
+    return UsageError(error.format_message(), hint=f"{command} --help")
 
 
 def is_help(error: Exception) -> bool:
