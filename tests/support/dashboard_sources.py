@@ -12,6 +12,8 @@ from support.snapshots import OUTBOX
 from ticketops.backends.memory.annotations import MemoryAnnotations
 from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue, MemoryDeaths
 from ticketops.backends.memory.operations import MemoryOperationStore
+from ticketops.domain.alerts.lifecycle import Alert, Phase, Silence
+from ticketops.domain.alerts.rules import Rule
 from ticketops.domain.bookings import BOOKING
 from ticketops.domain.changes import BatchResult, EventDetail, Group, Left, OutboxStats, Summary
 from ticketops.domain.changes import Operation as OutboxOperation
@@ -19,6 +21,7 @@ from ticketops.domain.deadletters import DeadLetter, QueueKind
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.operations import AuditEntry, FrozenItem, Operation, Verb
 from ticketops.domain.outbox import EventRow, FailureState, Status
+from ticketops.domain.overview.snapshot import AlertFigures
 from ticketops.domain.relay import MemberStatus, Pause, PauseScope, RelayStatus, Report, ShardStatus
 from ticketops.domain.selectors import Selector
 from ticketops.domain.subjects import Transition
@@ -28,6 +31,7 @@ from ticketops.domain.trace.timeline import timeline
 from ticketops.errors import BackendUnavailable, NotFoundError
 from ticketops.options import OutboxOptions
 from ticketops.services.dlq.changing import Desk
+from ticketops.services.dlq.detail import Memory
 from ticketops.services.guard import Access
 from ticketops.services.trace.tracer import SourceState, Story
 from ticketops.services.transitions.desk import StateDesk
@@ -114,7 +118,7 @@ class Known:
 
     def sources(self) -> Sources:
         return Sources(
-            letters=Letters(lambda _: self._queue(), self._now, LetterChanges(self.means())),
+            letters=Letters(lambda _: self._queue(), self._now, LetterChanges(self.means()), self._memory()),
             outbox=lambda: self._up("outbox", self.outbox),
             relays=lambda: self._up("relay", self.relays),  # type: ignore[arg-type]  # what is asked of it is there
             states=lambda _: self._up("state", self.machine.view()),
@@ -122,7 +126,13 @@ class Known:
             store=lambda: self._up("store", self.operations),
             trace=lambda key: self._up("trace", self._story(key)),
             verbs=self._verbs(),
+            alerts=lambda: self._up("alerts", ToldAlerts(self.text)),  # type: ignore[arg-type]  # only reads are asked
+            rules=(Rule(name=self.text, when=self.text), Rule(name="quiet", when="dlq.depth > 1", hold=60.0)),
+            machine=lambda _: BOOKING,
         )
+
+    def _memory(self) -> Memory:
+        return Memory(lambda: self._up("store", self.operations), lambda: self._up("store", self.annotations))
 
     def _queue(self) -> MemoryDeadLetterQueue:
         return self._up("dlq", MemoryDeadLetterQueue(self.deaths))
@@ -182,6 +192,34 @@ class Known:
         gaps = (Gap(grade=Grade.BAD, text=self.text, next=self.text),)
         sources = (SourceState(name=self.text, error=self.text),)
         return Story(at=self._now(), facts=facts, entries=timeline(facts), gaps=gaps, sources=sources)
+
+
+@dataclass
+class ToldAlerts:
+    """What a store of alerts says."""
+
+    text: str
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def alerts(self) -> list[Alert]:
+        then = self.now() - timedelta(minutes=5)
+        known = {"rule": self.text, "subject": self.text, "since": then, "seen_at": then, "message": self.text}
+        return [
+            Alert(phase=Phase.FIRING, fired_at=then, **known),
+            Alert(phase=Phase.RESOLVED, resolved_at=then, **{**known, "rule": "over"}),
+        ]
+
+    def silences(self) -> list[Silence]:
+        until = self.now() + timedelta(hours=1)
+        return [Silence(id=7, rule=self.text, subject="*", until=until, by=self.text, reason=self.text, at=self.now())]
+
+    def figures(self) -> AlertFigures:
+        return AlertFigures(firing=1, pending=0, undelivered=1, last_error=self.text, evaluated_seconds=3.0)
+
+    def close(self) -> None:
+        """Nothing to give up."""
 
 
 @dataclass

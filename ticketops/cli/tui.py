@@ -147,12 +147,15 @@ def _run(inv: Invocation, said: _Said) -> int:
 def _sources(config: "Config", timeout: float, tail: tuple[str, ...]) -> "Sources":
     """What screens read, each within `timeout` seconds; commands that are shown end with `tail`."""
     from ticketops import wiring  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.alerts.evaluator import rules_of  # noqa: PLC0415
+    from ticketops.services.dlq.detail import Memory  # noqa: PLC0415
     from ticketops.tui.letter_changes import LetterChanges, Means  # noqa: PLC0415
     from ticketops.tui.sources import Letters, Sources  # noqa: PLC0415
+    from ticketops.wiring.alerts import open_alert_store  # noqa: PLC0415
     from ticketops.wiring.deadletters import open_queue  # noqa: PLC0415
-    from ticketops.wiring.store import open_desk, open_operation_store  # noqa: PLC0415
+    from ticketops.wiring.store import open_annotations, open_desk, open_operation_store  # noqa: PLC0415
     from ticketops.wiring.trace import open_tracer  # noqa: PLC0415
-    from ticketops.wiring.transitions import open_state_view, open_stuck_finder  # noqa: PLC0415
+    from ticketops.wiring.transitions import machine_named, open_state_view, open_stuck_finder  # noqa: PLC0415
 
     quick = replace(config, postgres=wiring.bounded(config, timeout))
     now = partial(datetime.now, UTC)
@@ -165,14 +168,18 @@ def _sources(config: "Config", timeout: float, tail: tuple[str, ...]) -> "Source
         context=config.context,
         tail=tail,
     )
+    memory = Memory(lambda: open_operation_store(quick), lambda: open_annotations(quick))
     return Sources(
-        letters=Letters(means.look, now, LetterChanges(means)),
+        letters=Letters(means.look, now, LetterChanges(means), memory),
         outbox=lambda: wiring.open_outbox_admin(config, timeout=timeout),
         relays=lambda: wiring.open_shard_leases(config, timeout=timeout),
         states=lambda machine: open_state_view(config, machine, timeout=timeout),
         stuck=lambda machine: open_stuck_finder(config, machine, timeout=timeout),
         store=lambda: open_operation_store(quick),
         trace=lambda key: open_tracer(config).trace(key, timeout, lambda _: None),
+        alerts=lambda: open_alert_store(quick),
+        rules=rules_of(config.alerts),
+        machine=lambda name: machine_named(config, name).machine,
         verbs=_verbs(config, means),
     )
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from ticketops.domain.machine import Machine
@@ -53,13 +54,29 @@ def _dot(machine: Machine) -> Iterator[str]:
     yield "}"
 
 
-def _text(machine: Machine) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the drawing as text."""
+
+    text: str
+    state: str
+    """The state that it names, or leads to."""
+    heading: bool
+    """True where a state begins; the moves that lead out of it follow."""
+
+
+def outline(machine: Machine) -> Iterator[Line]:
+    """The drawing as text, line by line."""
     width = max(len(rule.event) for rule in machine.rules) if machine.rules else 0
     for state in machine.states:
-        yield f"{state}{_note(machine, state)}"
+        yield Line(f"{state}{_note(machine, state)}", state, heading=True)
         for rule in machine.rules:
             if rule.source == state:
-                yield f"    {rule.event:<{width}} -> {rule.target}"
+                yield Line(f"    {rule.event:<{width}} -> {rule.target}", rule.target, heading=False)
+
+
+def _text(machine: Machine) -> Iterator[str]:
+    return (line.text for line in outline(machine))
 
 
 def _note(machine: Machine, state: str) -> str:

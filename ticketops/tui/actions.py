@@ -126,6 +126,11 @@ CHANGES: Final[tuple[tuple[str, tuple[Action, ...]], ...]] = (
 )
 """By what they are about, for help."""
 
+ON_DIAGRAM: Final = (
+    Action("screen.diagram", "d", "d", "diagram", "the machine's diagram with counts, or the list again"),
+)
+"""On the states of a machine."""
+
 IN_TEXTS: Final = (Action("screen.back", "escape", "Esc", "back", "go back", footer=True),)
 IN_BOXES: Final = (Action("app.help", "f1", "F1", "", ""),)
 """Where one types, so that letters are letters."""

@@ -116,6 +116,16 @@ def _words_of(screen: "Screen[Any]") -> Words:
     return words
 
 
+_PLAIN: Final = {
+    "outbox": ("outbox",),
+    "relay": ("relay",),
+    "alerts": ("alerts",),
+    "emails": ("worker",),
+    "queues": ("worker",),
+}
+"""Areas of one view, whatever the line is."""
+
+
 def _below(line: Check, snapshot: Snapshot | None) -> Words:
     """Where one looks closer at a line, in the words of `:`; empty where there is no view of it."""
     match line.area, line.subject:
@@ -125,12 +135,10 @@ def _below(line: Check, snapshot: Snapshot | None) -> Words:
             return ("outbox", "held")
         case "lag" | "dlq" as area, subject:
             return (area, subject)
-        case "outbox" | "relay" as area, _:
-            return (area,)
         case "state", subject:
             return ("state", subject) if line.grade is Grade.UNKNOWN else _stuck(subject)
         case _:
-            return _compensations(snapshot) if line.area == "compensations" else ()
+            return _compensations(snapshot) if line.area == "compensations" else _PLAIN.get(line.area, ())
 
 
 def _stuck(subject: str) -> Words:

@@ -8,13 +8,16 @@ from textual.screen import Screen
 
 from ticketops.config.problems import did_you_mean
 from ticketops.domain.outbox import Status
+from ticketops.tui.screens.alerts import AlertsScreen
 from ticketops.tui.screens.group import GroupScreen
 from ticketops.tui.screens.groups import ConsumersScreen
+from ticketops.tui.screens.lately import LatelyScreen
 from ticketops.tui.screens.letters import GroupsScreen, ItemsScreen, QueuesScreen
 from ticketops.tui.screens.operations import AuditScreen, OperationsScreen
 from ticketops.tui.screens.outbox import EventsScreen, OutboxScreen, RelayScreen
 from ticketops.tui.screens.states import HistoryScreen, StatesScreen, StuckScreen
 from ticketops.tui.screens.trace import TraceScreen
+from ticketops.tui.screens.workers import WorkersScreen
 from ticketops.tui.sources import Sources
 
 _BOOKING: Final = "booking"
@@ -88,6 +91,9 @@ PLACES: Final = (
     Place(("state",), "[MACHINE]", "counts by state, with limits", 0, 1, _states),
     Place(("trace",), "KEY", "all that is known of one booking", 1, 1, lambda known, said: TraceScreen(known, said[0])),
     Place(("ops",), "", "operations and their items", 0, 0, lambda known, _: OperationsScreen(known)),
+    Place(("events",), "", "what happened lately, the newest first", 0, 0, lambda known, _: LatelyScreen(known)),
+    Place(("alerts",), "", "rules that hold, since when; silences", 0, 0, lambda known, _: AlertsScreen(known)),
+    Place(("worker",), "", "what waits for workers: bookings, emails", 0, 0, lambda _, __: WorkersScreen()),
     Place(("audit",), "", "who changed what", 0, 0, lambda known, _: AuditScreen(known)),
 )
 """The longer words first."""
@@ -104,6 +110,7 @@ _COMMANDS: Final = {
     ("state", "stats"): ("state",),
     ("state", "diagram"): ("state",),
     ("ops", "list"): ("ops",),
+    ("alerts", "list"): ("alerts",),
     ("ops", "show"): ("ops",),
 }
 """Commands that show what a view shows, in that view's words."""

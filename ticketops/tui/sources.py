@@ -1,59 +1,82 @@
 """What screens ask of services when they are opened; every call is made in a thread."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from typing import Final
 
+from rich.text import Text
+
+from ticketops.domain.alerts.rules import Rule
 from ticketops.domain.dead_letter_stats import QueueTally, Tally
 from ticketops.domain.deadletters import DeadLetter, Narrowing
 from ticketops.domain.fingerprint import Group, group_of
+from ticketops.domain.machine import Machine
+from ticketops.ports.alerts import AlertStore
 from ticketops.ports.deadletters import DeadLetterQueue
 from ticketops.ports.operations import OperationStore
 from ticketops.ports.outbox import OutboxAdmin
 from ticketops.ports.relay import ShardLeases
 from ticketops.ports.states import StateView
+from ticketops.services.dlq.detail import Memory, Showing
+from ticketops.services.dlq.finding import Opener
 from ticketops.services.trace.tracer import Story
 from ticketops.services.transitions.stuck import StuckFinder
 from ticketops.tui.letter_changes import LetterChanges
+from ticketops.tui.letter_page import page
 from ticketops.tui.operation_changes import OperationChanges
 from ticketops.tui.outbox_changes import OutboxChanges, PauseChanges
 from ticketops.tui.state_changes import StateChanges
 
+_ROWS: Final = Narrowing(bodies=False)
+"""What lists show needs no bodies."""
+_STEP: Final = 10_000
+"""Items between two words on how far it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tallied:
-    """One queue, counted."""
+    """One queue, counted as far as it was read."""
 
     now: datetime
     count: int
     groups: Sequence[tuple[Group, Tally]]
+    ended: bool = True
+    """False: there is more to read."""
 
 
 class Letters:
     """Dead letters; `changes` makes the plans of what is to be changed."""
 
-    def __init__(
-        self, opener: Callable[[str], DeadLetterQueue], now: Callable[[], datetime], changes: LetterChanges
-    ) -> None:
+    def __init__(self, opener: Opener, now: Callable[[], datetime], changes: LetterChanges, memory: Memory) -> None:
+        """`memory`: what was done to them."""
         self._opener = opener
         self.now = now
         self.changes = changes
+        self._memory = memory
 
-    def groups(self, queue: str) -> Tallied:
-        """The causes of a queue, the commonest first."""
+    def groups(self, queue: str) -> Generator[Tallied]:
+        """The causes of a queue, the commonest first, as far as it was read; again and again until it was all."""
         with self._opened(queue) as opened:
             tally = QueueTally(opened.now())
-            for letter in opened.scan(Narrowing()):
+            for number, letter in enumerate(opened.scan(_ROWS), 1):
                 tally.add(letter)
-        return Tallied(tally.now, tally.all.count, list(tally.groups()))
+                if number % _STEP == 0:
+                    yield Tallied(tally.now, tally.all.count, list(tally.groups()), ended=False)
+            yield Tallied(tally.now, tally.all.count, list(tally.groups()))
 
-    def items(self, queue: str, group: str, most: int) -> list[DeadLetter]:
-        """At most so many items of a group, oldest first."""
+    def items(self, queue: str, group: str) -> Generator[DeadLetter | None]:
+        """The items of a group without their bodies, oldest first; None for each item of another group."""
         with self._opened(queue) as opened:
-            of_group = (letter for letter in opened.scan(Narrowing()) if group_of(letter).id == group)
-            return list(islice(of_group, most))
+            for letter in opened.scan(_ROWS):
+                yield letter if group_of(letter).id == group else None
+
+    def page(self, queue: str, letter_id: str) -> Text:
+        """All that is known of one item."""
+        showing = Showing(self._opener, [queue], self._memory)
+        detail = showing.show(letter_id)
+        return page(detail, showing.trouble, self.now())
 
     @contextmanager
     def _opened(self, queue: str) -> Iterator[DeadLetterQueue]:
@@ -84,4 +107,9 @@ class Sources:
     """By the machine's name."""
     store: Callable[[], OperationStore]
     trace: Callable[[str], Story]
+    alerts: Callable[[], AlertStore]
+    rules: Sequence[Rule]
+    """Of alerts, those that are enabled."""
+    machine: Callable[[str], Machine]
+    """By its name, from the configuration; NotFoundError."""
     verbs: Verbs

@@ -3,7 +3,7 @@
 The cursor is on a key, not on a number: rows may come, go and change places, and what was marked stays marked.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
 
@@ -114,7 +114,7 @@ class LineTable(ScrollView, can_focus=True):
         self._widths = [len(column.title) for column in columns]
         self._cursor = 0
         self._key = ""
-        self._marked: set[str] = set()
+        self._marked: dict[str, Row] = {}
 
     @property
     def marked(self) -> frozenset[str]:
@@ -122,11 +122,31 @@ class LineTable(ScrollView, can_focus=True):
         return frozenset(self._marked)
 
     @property
+    def marked_rows(self) -> Sequence[Row]:
+        """The rows that were marked, as they were then."""
+        return tuple(self._marked.values())
+
+    @property
     def key(self) -> str:
         """The key under the cursor; empty where there is no row."""
         return self._key
 
-    def show(self, rows: Rows, positions: dict[str, int] | None = None) -> None:
+    @property
+    def number(self) -> int:
+        """Where the cursor is, from 0."""
+        return self._cursor
+
+    @property
+    def seen_to(self) -> int:
+        """The number after that of the last row that is drawn."""
+        return int(self.scroll_offset.y) + max(self.size.height - 1, 0)
+
+    @property
+    def row(self) -> Row | None:
+        """The row under the cursor; None where there is none."""
+        return self._rows[self._cursor] if self._cursor < len(self._rows) else None
+
+    def show(self, rows: Rows, positions: Mapping[str, int] | None = None) -> None:
         """Show these rows; the cursor stays on its key, and where that is gone on its place.
 
         `positions` tells where keys are, so that nobody has to look through a million rows.
@@ -141,8 +161,10 @@ class LineTable(ScrollView, can_focus=True):
             self.scroll_relative(y=self._cursor - before, animate=False, force=True)
         self.refresh()
 
-    def _found(self, positions: dict[str, int] | None) -> int:
+    def _found(self, positions: Mapping[str, int] | None) -> int:
         last = max(len(self._rows) - 1, 0)
+        if self._key and self._cursor <= last and len(self._rows) and self._rows[self._cursor].key == self._key:
+            return self._cursor
         if self._key and positions is not None:
             return min(positions.get(self._key, self._cursor), last)
         if self._key:
@@ -169,14 +191,16 @@ class LineTable(ScrollView, can_focus=True):
 
     def action_mark(self) -> None:
         """Mark the row under the cursor, or no longer, and go on to the next."""
-        if self._key:
-            self._marked ^= {self._key}
+        if row := self.row:
+            if self._marked.pop(row.key, None) is None:
+                self._marked[row.key] = row
             self.post_message(self.Marked(self))
             self.action_move(1)
 
     def unmark(self, keys: Iterable[str]) -> None:
         """Take the marks from these rows."""
-        self._marked -= set(keys)
+        for key in keys:
+            self._marked.pop(key, None)
         self.post_message(self.Marked(self))
         self.refresh()
 

@@ -13,6 +13,7 @@ from ticketops.cli.dlq.selecting import Queues, named_queues
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.output import Column, Section
+from ticketops.domain.dead_letter_text import header_text, payload_text, source_text, text_of
 from ticketops.errors import NotFoundError, RefusedError
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from ticketops.domain.operations import Archived, AuditEntry, Edit
     from ticketops.services.dlq.detail import Detail, Showing
 
-_MOST_SHOWN: Final = 65_536
-"""Bytes of a payload that people are shown; `--raw` and the other formats have all."""
-_INTEGER: Final = 8
-"""Bytes of the longest number that a header is taken for."""
 _HEADERS: Final = (Column("name", keep=True), Column("value", keep=True))
 _HISTORY: Final = (
     Column("at", keep=True),
@@ -77,7 +74,7 @@ def _record(detail: "Detail") -> dict[str, object]:
         **row,
         "metadata": dict(letter.metadata),
         "headers": [_header(name, value) for name, value in letter.headers],
-        "payload": _text(letter.payload),
+        "payload": text_of(letter.payload),
         "payload_base64": _base64(letter.payload),
         "stack": letter.stack,
         "digest": letter.digest,
@@ -98,12 +95,12 @@ def _sections(detail: "Detail") -> Iterator[Section]:
     if detail.archived:
         told["discarded"] = f"by {detail.archived.actor}: {detail.archived.reason}"
     if detail.source:
-        told["source"] = _source_words(detail.source)
+        told["source"] = source_text(detail.source)
     rows = [{"field": name, "value": value} for name, value in told.items() if value not in {None, ""}]
     yield Section("dead letter", (Column("field", keep=True), Column("value", keep=True)), rows)
-    yield Section("payload", text=_payload_text(letter))
+    yield Section("payload", text=payload_text(letter))
     if letter.headers:
-        headers = [{"name": name, "value": _shown(value)} for name, value in letter.headers]
+        headers = [{"name": name, "value": header_text(value)} for name, value in letter.headers]
         yield Section("headers", _HEADERS, headers)
     if letter.stack:
         yield Section("stack", text=letter.stack.rstrip("\n"))
@@ -121,86 +118,21 @@ def _source(source: "SourceRecord | None") -> dict[str, object] | None:
         "found": source.found,
         "differs": source.differs,
         "note": source.note,
-        "payload": _text(source.payload),
+        "payload": text_of(source.payload),
         "payload_base64": _base64(source.payload),
     }
 
 
-def _source_words(source: "SourceRecord") -> str:
-    if not source.found:
-        return f"{source.position} {source.note}".strip()
-    if not source.differs:
-        return f"{source.position} is still there, and the same"
-    return (
-        f"{source.position} is still there and differs in {', '.join(source.differs)}; requeue --from-source sends it"
-    )
-
-
-def _payload_text(letter: "DeadLetter") -> str:
-    from ticketops.domain.json_pretty import pretty  # noqa: PLC0415 - `--help` must not pay for it
-
-    payload = letter.payload
-    if payload is None:
-        return f"({letter.problem or 'none'})"
-    text = _text(payload[:_MOST_SHOWN] if len(payload) > _MOST_SHOWN else payload)
-    rest = len(payload) - _MOST_SHOWN
-    more = f"\n… {rest} more bytes; --raw writes all {len(payload)}" if rest > 0 else ""
-    if text is None:
-        return f"({len(payload)} bytes that are not text; --raw writes them)\n{_hex(payload)}{more}"
-    return (pretty(text) or text) + more
-
-
-def _hex(payload: bytes, rows: int = 16, width: int = 16) -> str:
-    """The first bytes, in hexadecimal and as ASCII."""
-    lines = (payload[start : start + width] for start in range(0, min(len(payload), rows * width), width))
-    return "\n".join(f"{line.hex(' '):<{width * 3}} {_ascii(line)}" for line in lines)
-
-
-def _ascii(line: bytes) -> str:
-    return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in line)  # noqa: PLR2004 - what ASCII prints
-
-
-def _text(value: bytes | None) -> str | None:
-    """As UTF-8, where it is; a character that was cut at the end is left out."""
-    try:
-        return None if value is None else value.decode()
-    except UnicodeDecodeError as error:
-        cut = len(value or b"") == _MOST_SHOWN and error.reason == "unexpected end of data"
-        return (value or b"")[: error.start].decode() if cut else None
-
-
 def _base64(value: bytes | None) -> str | None:
-    return None if value is None or _is_text(value) else base64.b64encode(value).decode()
-
-
-def _is_text(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return None if value is None or text_of(value) is not None else base64.b64encode(value).decode()
 
 
 def _header(name: str, value: bytes | None) -> dict[str, object]:
     """Text where it is text, and always something that has every byte."""
-    if value is None or _is_text(value):
-        return {"name": name, "value": None if value is None else value.decode()}
+    text = text_of(value)
+    if value is None or text is not None:
+        return {"name": name, "value": text}
     return {"name": name, "value": None, "base64": base64.b64encode(value).decode()}
-
-
-def _shown(value: bytes | None) -> str:
-    """Text, a big-endian number, or hexadecimal."""
-    if value is None:
-        return "(null)"
-    if _is_text(value) and value.decode().isprintable():
-        return value.decode()
-    if len(value) <= _INTEGER and not _is_printable_text(value):
-        return f"{int.from_bytes(value, signed=True)} (binary)"
-    return value.decode() if _is_text(value) else f"0x{value.hex()}"
-
-
-def _is_printable_text(value: bytes) -> bool:
-    return _is_text(value) and all(character.isprintable() or character in "\r\n\t" for character in value.decode())
 
 
 def _archived(archived: "Archived | None") -> dict[str, object] | None:

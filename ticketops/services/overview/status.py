@@ -8,9 +8,11 @@ import msgspec
 
 from ticketops.domain.overview.check import Check, Thresholds, Trends
 from ticketops.domain.overview.checks import checks, trends_between
+from ticketops.domain.overview.events import Event
 from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.errors import TicketOpsError
 from ticketops.ports.ring import Ring
+from ticketops.services.overview.chronicle import Chronicle
 from ticketops.services.overview.collector import Collector, History
 from ticketops.services.overview.past import Past
 from ticketops.services.overview.trail import Trail, Trails
@@ -20,6 +22,8 @@ KEEP: Final = timedelta(hours=2)
 """How long snapshots are kept on this machine."""
 _BASE: Final = timedelta(minutes=5)
 """A trend is told against the snapshot nearest to this long ago."""
+_EVENTS: Final = 1000
+"""Events that are kept."""
 _LEAST: Final = timedelta(seconds=5)
 """Less than this tells no trend."""
 
@@ -36,6 +40,8 @@ class Status:
     """Why earlier snapshots cannot be used; empty where they can."""
     trails: Trails = field(default_factory=dict)
     """What the values of the lines were in the last minutes."""
+    events: tuple[Event, ...] = ()
+    """What turned in the last hours, as far as somebody looked; the newest first."""
 
 
 class Overview:
@@ -48,6 +54,7 @@ class Overview:
         self._history = History(2 * _BASE)
         self._past = Past(KEEP)
         self._trail = Trail(int(KEEP.total_seconds() // 60))
+        self._chronicle = Chronicle(_EVENTS)
         self._remembered_at: datetime | None = None
         self._trouble = ""
 
@@ -58,25 +65,33 @@ class Overview:
         if before is not None and snapshot.at - before.at < _LEAST:
             before = None
         status = self._judged(snapshot, before)
+        self._chronicle.look(snapshot.at, status.lines)
         if self._remembered_at is None or snapshot.at - self._remembered_at >= _LEAST:
             self._remembered_at = snapshot.at
             self._history.add(snapshot)
             self._remember(status)
-        return replace(status, trails=self._trail.at(snapshot.at))
+        return self._with_past(status)
+
+    def _with_past(self, status: Status) -> Status:
+        at = status.snapshot.at
+        return replace(status, trails=self._trail.at(at), events=self._chronicle.until(at))
 
     def recall(self) -> None:
-        """Take up what earlier runs on this machine left, for bars and for stepping back; costs a second."""
+        """Take up what earlier runs left: bars, events, and what to step back through; costs a second."""
         if self._ring is None or self._trouble or self._remembered_at is None:
             return
-        until = self._remembered_at
+        until, earlier = self._remembered_at, Chronicle(_EVENTS)
         try:
             for at, body in self._ring.since(_KIND, until - KEEP):
                 snapshot = load(body) if at < until else None
                 if snapshot is not None:
+                    lines = checks(snapshot, self._thresholds)
                     self._past.add(at, body)
-                    self._trail.add(at, checks(snapshot, self._thresholds))
+                    self._trail.add(at, lines)
+                    earlier.look(at, lines)
         except TicketOpsError as error:
             self._trouble = str(error)
+        self._chronicle.add(earlier.until(until))
 
     def around(self, moment: datetime, steps: int) -> Status | None:
         """What was known so many snapshots before (negative) or after a moment; None where nothing was."""
@@ -88,7 +103,7 @@ class Overview:
         before = load(earlier[1]) if earlier else None
         if before is not None and snapshot.at - before.at < _LEAST:
             before = None
-        return replace(self._judged(snapshot, before), trails=self._trail.at(snapshot.at))
+        return self._with_past(self._judged(snapshot, before))
 
     def _judged(self, snapshot: Snapshot, before: Snapshot | None) -> Status:
         trends = trends_between(before, snapshot, self._thresholds) if before else Trends()

@@ -11,6 +11,7 @@ from ticketops.domain.overview.snapshot import GroupLag, PartitionLag
 from ticketops.services.overview.status import Status
 from ticketops.tui.looks import PLAIN, STYLES, SYMBOLS, age_of, command_of, draws_lines, safe, sparkline
 from ticketops.tui.reasons import group_of
+from ticketops.tui.screens.inspector import Inspector
 from ticketops.tui.screens.reading import pane
 from ticketops.tui.screens.tabled import TabledScreen
 from ticketops.tui.table import Column, Row
@@ -27,6 +28,7 @@ class GroupScreen(TabledScreen):
         Column("END", right=True, most=14),
         Column("LAG", right=True, most=12),
         Column("AGE", right=True, most=8),
+        Column("RATE", right=True, most=9, spare=True),
         Column("10 MIN", most=20, spare=True),
         Column("MEMBER", most=30, spare=True),
     )
@@ -38,6 +40,7 @@ class GroupScreen(TabledScreen):
     def below(self) -> ComposeResult:
         """See TabledScreen."""
         yield pane("2 WHY")
+        yield Inspector(3)
 
     def arrived(self, status: Status) -> None:
         """Show a new snapshot."""
@@ -64,11 +67,12 @@ class GroupScreen(TabledScreen):
             str(part.end),
             "-" if judgment.lag is None else str(judgment.lag),
             mark + age_of(part.age.seconds if part.age else None),
+            "" if part.rate is None else f"{part.rate:.1f}/s",
             sparkline(part.sparkline, utf8=draws_lines(self.app)),
             safe(part.member),
         )
         age = part.age.seconds if part.age else None
-        order = (None, None, part.partition, part.committed, part.end, judgment.lag, age)
+        order = (None, None, part.partition, part.committed, part.end, judgment.lag, age, part.rate)
         return Row(f"{part.topic}/{part.partition}", cells, (STYLES[judgment.verdict.grade], PLAIN), order)
 
 

@@ -9,7 +9,7 @@ from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.snapshot import GroupLag
 from ticketops.services.overview.status import Status
 from ticketops.services.overview.trail import Trails
-from ticketops.tui.looks import STYLES, SYMBOLS, age_of, draws_lines, number, safe, sparkline
+from ticketops.tui.looks import STYLES, SYMBOLS, age_of, draws_lines, number, safe, sparkline, trend_of
 from ticketops.tui.screens.group import GroupScreen
 from ticketops.tui.screens.tabled import TabledScreen
 from ticketops.tui.table import Column, LineTable, Row
@@ -27,6 +27,7 @@ class ConsumersScreen(TabledScreen):
         Column("STATE", most=14),
         Column("MEMBERS", right=True, most=7),
         Column("LAG", right=True, most=12),
+        Column("TREND", right=True, most=9, spare=True),
         Column("OLDEST", right=True, most=8),
         Column("10 MIN", most=10, spare=True),
     )
@@ -40,7 +41,9 @@ class ConsumersScreen(TabledScreen):
         groups = reading.value if reading is not None and reading.value else ()
         utf8 = draws_lines(self.app)
         figure = "" if reading is None or reading.fresh else f"stale: {safe(reading.error[:200])}"
-        self.show_rows([_row(group, status.trails, utf8=utf8) for group in groups], figure)
+        trends = {line.subject: trend_of(line) for line in status.lines if line.area == "lag"}
+        rows = [_row(group, trends.get(group.group, ""), status.trails, utf8=utf8) for group in groups]
+        self.show_rows(rows, figure)
 
     def words(self) -> tuple[str, ...]:
         """See TabledScreen."""
@@ -55,7 +58,7 @@ class ConsumersScreen(TabledScreen):
         self.app.call_later(getattr(self.app, "open"), GroupScreen(event.key))  # noqa: B009 - the app is not imported here
 
 
-def _row(group: GroupLag, trails: Trails, *, utf8: bool) -> Row:
+def _row(group: GroupLag, trend: str, trails: Trails, *, utf8: bool) -> Row:
     verdict, oldest = group.judgment.verdict, group.oldest
     cells = (
         f"{SYMBOLS[verdict.grade]} {verdict}",
@@ -64,8 +67,10 @@ def _row(group: GroupLag, trails: Trails, *, utf8: bool) -> Row:
         safe(group.state),
         str(group.members),
         number(group.lag),
+        trend,
         age_of(oldest.seconds if oldest else None),
         sparkline(trails.get(("lag", group.group), ()), utf8=utf8),
     )
-    order = (_RANKS[verdict.grade], None, None, None, group.members, group.lag, oldest.seconds if oldest else None)
+    age = oldest.seconds if oldest else None
+    order = (_RANKS[verdict.grade], None, None, None, group.members, group.lag, None, age)
     return Row(group.group, cells, (STYLES[verdict.grade],), order)

@@ -1,6 +1,8 @@
 """Dead letters of one queue: groups of one cause, then items, then one item."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Any, ClassVar, Final
 
 from rich.text import Text
@@ -12,20 +14,25 @@ from ticketops.domain.deadletters import DeadLetter
 from ticketops.domain.fingerprint import Group
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.operations import Verb
+from ticketops.domain.overview.check import Check
 from ticketops.domain.overview.snapshot import DeadLetterFigures, Reading
 from ticketops.services.overview.status import Status
 from ticketops.tui.actions import ON_ITEMS, ON_LETTERS, bindings
 from ticketops.tui.letter_changes import Wanted
-from ticketops.tui.looks import STYLES, age_of, command_of, number, safe
+from ticketops.tui.looks import PLAIN, STYLES, age_of, command_of, draws_lines, number, safe, sparkline, trend_of
+from ticketops.tui.packed import Fields
 from ticketops.tui.proposals import Step
+from ticketops.tui.screens.long import LongScreen
 from ticketops.tui.screens.reading import ReadScreen
 from ticketops.tui.screens.tabled import TabledScreen
-from ticketops.tui.screens.whole import WholeScreen, told
+from ticketops.tui.screens.whole import WholeScreen
 from ticketops.tui.sources import Letters, Tallied
 from ticketops.tui.table import Column, LineTable, Row
 
-MOST: Final = 5000
-"""Items of a group that a screen holds; the commands show all."""
+_KEY: Final = 100
+"""Characters of a key that a row keeps."""
+_ERROR: Final = 200
+"""Characters of an error that a row keeps."""
 
 
 class QueuesScreen(TabledScreen):
@@ -37,9 +44,11 @@ class QueuesScreen(TabledScreen):
         Column("QUEUE", most=24),
         Column("KIND", most=13),
         Column("DEPTH", right=True, most=12),
+        Column("TREND", right=True, most=9),
         Column("OLDEST", right=True, most=8),
         Column("5 MIN", right=True, most=8),
-        Column("24 H", right=True, most=8),
+        Column("24 H", right=True, most=8, spare=True),
+        Column("10 MIN", most=10, spare=True),
         Column("FIRST REASON", most=60, rest=True),
     )
 
@@ -49,7 +58,14 @@ class QueuesScreen(TabledScreen):
 
     def arrived(self, status: Status) -> None:
         """Show a new snapshot."""
-        self.show_rows([_queue_row(name, reading) for name, reading in status.snapshot.dead_letters.items()])
+        lines = {line.subject: line for line in status.lines if line.area == "dlq"}
+        utf8 = draws_lines(self.app)
+        self.show_rows(
+            [
+                _queue_row(name, reading, lines.get(name), sparkline(status.trails.get(("dlq", name), ()), utf8=utf8))
+                for name, reading in status.snapshot.dead_letters.items()
+            ]
+        )
 
     def words(self) -> tuple[str, ...]:
         """See TabledScreen."""
@@ -69,21 +85,25 @@ class QueuesScreen(TabledScreen):
         self.app.push_screen(GroupsScreen(event.key, self._letters))
 
 
-def _queue_row(name: str, reading: Reading[DeadLetterFigures]) -> Row:
+def _queue_row(name: str, reading: Reading[DeadLetterFigures], line: Check | None, bars: str) -> Row:
     value = reading.value
     if value is None:
-        return Row(name, (safe(name), "", "?", "", "", "", safe(reading.error)), (STYLES[Grade.UNKNOWN],))
+        return Row(name, (safe(name), "", "?", "", "", "", "", bars, safe(reading.error)), (STYLES[Grade.UNKNOWN],))
     top = max(value.reasons.items(), key=lambda pair: pair[1], default=None)
     came = [value.arrivals.get(window) for window in ("5m", "24h")]
     cells = (
         safe(name),
         safe(value.kind),
         number(value.depth),
+        trend_of(line) if line else "",
         age_of(value.oldest_seconds),
         *("" if count is None else number(count) for count in came),
+        bars,
         safe(f"{number(top[1])} {top[0]}") if top else "",
     )
-    return Row(name, cells, (), (None, None, value.depth, value.oldest_seconds, *came))
+    order = (None, None, value.depth, line.trend if line else None, value.oldest_seconds, *came)
+    styles = (STYLES[line.grade], PLAIN, STYLES[line.grade]) if line and line.grade is not Grade.OK else ()
+    return Row(name, cells, styles, order)
 
 
 class GroupsScreen(ReadScreen[Tallied]):
@@ -105,9 +125,27 @@ class GroupsScreen(ReadScreen[Tallied]):
         self._queue = queue
         self._letters = letters
 
+        self._left = threading.Event()
+        self._tallied: Tallied | None = None
+
+    def on_unmount(self) -> None:
+        """End the reading."""
+        self._left.set()
+
     def read(self) -> Tallied:
         """See ReadScreen."""
-        return self._letters.groups(self._queue)
+        app = self.app
+        tallied: Tallied | None = None
+        with closing(self._letters.groups(self._queue)) as far:
+            for tallied in far:
+                if tallied.ended or self._left.is_set():
+                    break
+                app.call_later(self._so_far, tallied)
+        return tallied or Tallied(self._letters.now(), 0, ())
+
+    def _so_far(self, tallied: Tallied) -> None:
+        if self.is_mounted and self._tallied is None:
+            self.show_rows([_group_row(group, tallied) for group in tallied.groups], _counted(tallied))
 
     def words(self) -> tuple[str, ...]:
         """See TabledScreen."""
@@ -120,7 +158,8 @@ class GroupsScreen(ReadScreen[Tallied]):
 
     def filled(self, tallied: Tallied) -> None:
         """See ReadScreen."""
-        self.show_rows([_group_row(group, tallied) for group in tallied.groups])
+        self._tallied = tallied
+        self.show_rows([_group_row(group, tallied) for group in tallied.groups], _counted(tallied))
 
     def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
         """See TabledScreen."""
@@ -129,7 +168,12 @@ class GroupsScreen(ReadScreen[Tallied]):
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
-        self.app.push_screen(ItemsScreen(self._queue, event.key, self._letters))
+        counts = {group.id: tally.count for group, tally in self._tallied.groups} if self._tallied else {}
+        self.app.push_screen(ItemsScreen(self._queue, event.key, self._letters, counts.get(event.key)))
+
+
+def _counted(tallied: Tallied) -> str:
+    return f"{number(tallied.count)} items" + ("" if tallied.ended else " read so far …")
 
 
 def _group_row(group: tuple[Group, Any], tallied: Tallied) -> Row:
@@ -146,8 +190,8 @@ def _group_row(group: tuple[Group, Any], tallied: Tallied) -> Row:
     return Row(named.id, cells, (), (None, tally.count))
 
 
-class ItemsScreen(ReadScreen[list[DeadLetter]]):
-    """Dead letters of one cause, oldest first."""
+class ItemsScreen(LongScreen[DeadLetter]):
+    """Dead letters of one cause, oldest first, however many there are; rows hold no payloads."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_ITEMS)]
 
@@ -159,14 +203,32 @@ class ItemsScreen(ReadScreen[list[DeadLetter]]):
         Column("ERROR", most=80, rest=True),
     )
 
-    def __init__(self, queue: str, group: str, letters: Letters) -> None:
+    def __init__(self, queue: str, group: str, letters: Letters, total: int | None = None) -> None:
+        """`total`: items of the group, where they were counted."""
         super().__init__(f"dead letters of {safe(queue)}, group {safe(group)}")
         self._queue, self._group, self._letters = queue, group, letters
-        self._items: dict[str, DeadLetter] = {}
+        self.total = total
 
-    def read(self) -> list[DeadLetter]:
-        """See ReadScreen."""
-        return self._letters.items(self._queue, self._group, MOST)
+    def items(self) -> Generator[DeadLetter | None]:
+        """See LongScreen."""
+        return self._letters.items(self._queue, self._group)
+
+    def packed(self, item: DeadLetter) -> Fields:
+        """See LongScreen."""
+        failed = item.failed_at.timestamp() if item.failed_at else None
+        return item.id, item.key[:_KEY], failed, item.requeues, item.error_message[:_ERROR]
+
+    def made(self, fields: Fields) -> Row:
+        """See LongScreen."""
+        id_, key, failed, requeues, error = fields
+        age = None if failed is None else max(self._letters.now().timestamp() - failed, 0.0)
+        return Row(id_, (safe(id_), safe(key), age_of(age), str(requeues), safe(error)))
+
+    def rank(self, fields: Fields, column: int) -> float | str | None:
+        """See LongScreen."""
+        id_, key, failed, requeues, error = fields
+        ranks = (id_.lower(), key.lower(), None if failed is None else -failed, float(requeues), error.lower())
+        return ranks[column]
 
     def words(self) -> tuple[str, ...]:
         """See TabledScreen."""
@@ -176,7 +238,7 @@ class ItemsScreen(ReadScreen[list[DeadLetter]]):
         """See TabledScreen."""
         shown = self.table.key
         words = ("show", shown) if shown else ("list", "--group", self._group)
-        return command_of("ticketops", "dlq", *words)
+        return command_of("ticketops", "dlq", *words, "--queue", self._queue)
 
     def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
         """See TabledScreen."""
@@ -184,48 +246,15 @@ class ItemsScreen(ReadScreen[list[DeadLetter]]):
             return None
         return _first(self._letters, verb, (self._queue,), DeadLetterSelector(ids=keys))
 
-    def filled(self, items: list[DeadLetter]) -> None:
-        """See ReadScreen."""
-        self._items = {item.id: item for item in items}
-        now = self._letters.now()
-        self.show_rows(
-            [
-                Row(
-                    item.id,
-                    (
-                        safe(item.id),
-                        safe(item.key),
-                        age_of((now - item.failed_at).total_seconds() if item.failed_at else None),
-                        str(item.requeues),
-                        safe(item.error_message[:400]),
-                    ),
-                )
-                for item in items
-            ]
-        )
+    def whole(self, key: str) -> Callable[[], Text]:
+        """See TabledScreen."""
+        return lambda: self._letters.page(self._queue, key)
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
-        letter = self._items[event.key]
-        command = command_of("ticketops", "dlq", "show", letter.id)
-        self.app.push_screen(WholeScreen(f"dead letter {letter.id}", lambda: _whole(letter), command))
+        command = command_of("ticketops", "dlq", "show", event.key, "--queue", self._queue)
+        self.app.push_screen(WholeScreen(f"dead letter {event.key}", self.whole(event.key), command))
 
 
 def _first(letters: Letters, verb: str, queues: tuple[str, ...], selector: DeadLetterSelector) -> Step:
     return letters.changes.asked(Wanted(verb=Verb(verb), queues=queues, selector=selector))
-
-
-def _whole(letter: DeadLetter) -> Text:
-    fields: dict[str, object] = {
-        "id": letter.id,
-        "key": letter.key,
-        "reason": letter.reason,
-        "error": letter.error_message[:2000],
-        "attempts": letter.attempts,
-        "requeues": letter.requeues,
-        "failed at": letter.failed_at,
-        "destination": letter.destination,
-        "body": letter.body,
-        **dict(letter.metadata),
-    }
-    return told(fields, (letter.payload or b"").decode(errors="replace"), "ticketops dlq show --raw")

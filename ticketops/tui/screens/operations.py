@@ -20,6 +20,7 @@ from ticketops.tui.actions import ON_OPERATIONS, bindings
 from ticketops.tui.bar import Bar
 from ticketops.tui.looks import STYLES, age_of, command_of, moment_of, number, safe
 from ticketops.tui.proposals import Step
+from ticketops.tui.screens.inspector import Inspector
 from ticketops.tui.screens.reading import ReadScreen, pane
 from ticketops.tui.screens.whole import WholeScreen, told
 from ticketops.tui.sources import Sources
@@ -132,6 +133,7 @@ class OperationScreen(ReadScreen[tuple[Operation, list[OperationItem]]]):
     def below(self) -> ComposeResult:
         """See TabledScreen."""
         yield pane(f"2 {self._operation.verb}, {self._operation.state}")
+        yield Inspector(3)
 
     def on_mount(self) -> None:
         """See ReadScreen."""
@@ -227,7 +229,7 @@ class AuditScreen(ReadScreen[list[AuditEntry]]):
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
         entry = self._found[int(event.key)]
-        self.app.push_screen(WholeScreen(f"audit, {entry.action}", lambda: _whole(entry), self.command()))
+        self.app.push_screen(WholeScreen(f"audit, {entry.action}", lambda: audit_page(entry), self.command()))
 
 
 def _audit_row(place: int, entry: AuditEntry) -> Row:
@@ -235,7 +237,8 @@ def _audit_row(place: int, entry: AuditEntry) -> Row:
     return Row(str(place), (moment_of(entry.at), *(safe(text[:400]) for text in texts)), (), (-place,))
 
 
-def _whole(entry: AuditEntry) -> Text:
+def audit_page(entry: AuditEntry) -> Text:
+    """One line of the audit log, whole."""
     fields: dict[str, object] = {
         "at": entry.at,
         "actor": entry.actor,

@@ -1,6 +1,6 @@
 """The outbox: backlog and throughput, then events, then one event; and the relays with their shards."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -19,9 +19,11 @@ from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.outbox import EventRow, Status
 from ticketops.domain.relay import RelayStatus, ShardStatus
 from ticketops.domain.selectors import Selector
+from ticketops.services.overview.status import Status as LookedAt
 from ticketops.tui.actions import ON_OUTBOX, ON_RELAYS, bindings
-from ticketops.tui.looks import STYLES, SYMBOLS, age_of, number, safe
+from ticketops.tui.looks import STYLES, SYMBOLS, age_of, draws_lines, number, safe, sparkline, trend_of
 from ticketops.tui.proposals import Step
+from ticketops.tui.screens.inspector import Inspector
 from ticketops.tui.screens.reading import ReadScreen, pane
 from ticketops.tui.screens.whole import WholeScreen, told
 from ticketops.tui.sources import Sources
@@ -46,11 +48,14 @@ class OutboxScreen(ReadScreen[OutboxStats]):
         Column("OLDEST", right=True, most=8),
         Column("IN/S", right=True, most=8),
         Column("OUT/S", right=True, most=8),
+        Column("10 MIN", most=10, spare=True),
     )
 
     def __init__(self, sources: Sources) -> None:
         super().__init__("outbox")
         self._sources = sources
+        self._found: OutboxStats | None = None
+        self._status: LookedAt | None = None
 
     def read(self) -> OutboxStats:
         """See ReadScreen."""
@@ -59,9 +64,29 @@ class OutboxScreen(ReadScreen[OutboxStats]):
 
     def filled(self, found: OutboxStats) -> None:
         """See ReadScreen."""
+        self._found = found
+        self._draw()
+
+    def arrived(self, status: LookedAt) -> None:
+        """What is read stays; bars and trends go on."""
+        self._status = status
+        self._draw()
+
+    def _draw(self) -> None:
+        found = self._found
+        if found is None:
+            return
         drain = f", drained in {age_of(found.drain_seconds)}" if found.drain_seconds else ""
         rates = f"in {found.rate_in:.1f}/s, out {found.rate_out:.1f}/s over {age_of(_WINDOW)}"
-        self.show_rows(list(_stats_rows(found)), f"{number(found.pending)} pending, {rates}{drain}")
+        lines = [line for line in self._status.lines if line.area == "outbox"] if self._status else []
+        trend = next((f" {trend_of(line)}" for line in lines if line.subject == "pending" and trend_of(line)), "")
+        bars = self._bars("pending")
+        figure = f"{number(found.pending)} pending{trend}{f' {bars}' if bars else ''}, {rates}{drain}"
+        self.show_rows(list(_stats_rows(found, self._bars("held back"))), figure)
+
+    def _bars(self, subject: str) -> str:
+        trails = self._status.trails if self._status else {}
+        return sparkline(trails.get(("outbox", subject), ()), utf8=draws_lines(self.app))
 
     def words(self) -> tuple[str, ...]:
         """See TabledScreen."""
@@ -90,7 +115,7 @@ class OutboxScreen(ReadScreen[OutboxStats]):
             self.app.push_screen(EventsScreen(self._sources, event.key))
 
 
-def _stats_rows(found: OutboxStats) -> list[Row]:
+def _stats_rows(found: OutboxStats, held: str) -> list[Row]:
     rows = [
         Row(
             f"{group.status} {group.aggregate_type}",
@@ -109,15 +134,15 @@ def _stats_rows(found: OutboxStats) -> list[Row]:
     ]
     return [
         *rows,
-        _special(_TROUBLED, "held back", "aggregates that wait for a retry or for you", found.held_back),
+        _special(_TROUBLED, "held back", "aggregates that wait for a retry or for you", found.held_back, held),
         _special(_DEAD, "dead", "events that the relay gave up", found.dead),
         Row(_RELAYS, ("relays", "Enter shows relays, shards and their owners"), last=True),
     ]
 
 
-def _special(key: str, word: str, text: str, count: int) -> Row:
+def _special(key: str, word: str, text: str, count: int, bars: str = "") -> Row:
     style = STYLES[Grade.WARN if count else Grade.OK]
-    return Row(key, (word, text, number(count)), (style,), (None, None, count))
+    return Row(key, (word, text, number(count), "", "", "", bars), (style,), (None, None, count))
 
 
 def _since(now: datetime, moment: datetime | None) -> float | None:
@@ -186,15 +211,20 @@ class EventsScreen(ReadScreen[tuple[datetime, list[EventRow]]]):
         """See TabledScreen."""
         return partial(self._sources.verbs.outbox.propose, Action(verb), Selector(ids=tuple(map(UUID, keys))))
 
-    @on(LineTable.Chosen)
-    def _chosen(self, event: LineTable.Chosen) -> None:
-        sources, key = self._sources, event.key
+    def whole(self, key: str) -> Callable[[], Text]:
+        """See TabledScreen."""
+        sources = self._sources
 
         def read() -> Text:
             with closing(sources.outbox()) as admin:
                 return _whole(admin.show(UUID(key)))
 
-        self.app.push_screen(WholeScreen(f"outbox event {key}", read, f"ticketops outbox show {key}"))
+        return read
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        key = event.key
+        self.app.push_screen(WholeScreen(f"outbox event {key}", self.whole(key), f"ticketops outbox show {key}"))
 
 
 def _event_row(event: EventRow, now: datetime) -> Row:
@@ -255,6 +285,7 @@ class RelayScreen(ReadScreen[RelayStatus]):
     def below(self) -> ComposeResult:
         """See TabledScreen."""
         yield pane("2 RELAYS")
+        yield Inspector(3)
 
     def read(self) -> RelayStatus:
         """See ReadScreen."""

@@ -59,7 +59,7 @@ class ReadScreen(TabledScreen, Generic[T]):
             self.query_one("#title", Bar).show(f"{self._title}: no answer yet")
 
 
-def pane(title: str) -> "Vertical":
-    """A pane of text under the table."""
+def pane(title: str, *, aside: bool = False) -> "Vertical":
+    """A pane of text under the table, or where `aside` is true only beside it, or alone."""
     text = VerticalScroll(Static("", id="why", markup=False), id="why-scroll")
-    return Vertical(Bar(title, id="why-bar"), text, id="why-pane", classes="pane-2")
+    return Vertical(Bar(title, id="why-bar"), text, id="why-pane", classes="pane-2 aside" if aside else "pane-2")

@@ -1,24 +1,41 @@
 """States: how many are in each and stuck in it, then which, then the history of one."""
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from typing import ClassVar, Final
 
 from textual import on
+from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.widgets import Static
 
+from ticketops.domain.bookings import BOOKING
 from ticketops.domain.history import StateCount
 from ticketops.domain.lag.verdicts import Grade
+from ticketops.domain.machine import Machine
 from ticketops.domain.overview.snapshot import StateFigures
 from ticketops.domain.subjects import Transition
+from ticketops.errors import TicketOpsError
 from ticketops.services.overview.status import Status
 from ticketops.services.transitions.stuck import Stuck, StuckReport
-from ticketops.tui.actions import ON_HISTORY, ON_STATES, ON_STUCK, bindings
-from ticketops.tui.looks import STYLES, SYMBOLS, age_of, command_of, moment_of, number, safe
+from ticketops.tui.actions import ON_DIAGRAM, ON_HISTORY, ON_STATES, ON_STUCK, bindings
+from ticketops.tui.drawing import drawn
+from ticketops.tui.looks import (
+    STYLES,
+    SYMBOLS,
+    age_of,
+    command_of,
+    draws_lines,
+    moment_of,
+    number,
+    safe,
+    sparkline,
+    trend_of,
+)
 from ticketops.tui.proposals import Step
-from ticketops.tui.screens.reading import ReadScreen
+from ticketops.tui.screens.reading import ReadScreen, pane
 from ticketops.tui.screens.trace import TraceScreen
 from ticketops.tui.sources import Sources
 from ticketops.tui.table import Column, LineTable, Row
@@ -30,16 +47,18 @@ MOST: Final = 500
 class StatesScreen(ReadScreen[list[StateCount]]):
     """One machine: counts are read when it is opened, and kept up with every snapshot as far as that has them."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_STATES)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_STATES, *ON_DIAGRAM)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("", most=9),
         Column("STATE", most=40, rest=True),
         Column("COUNT", right=True, most=12),
         Column("STUCK", right=True, most=10),
+        Column("TREND", right=True, most=9),
         Column("LIMIT", right=True, most=8),
         Column("OLDEST", right=True, most=8),
         Column("EXPIRED", right=True, most=8),
+        Column("10 MIN", most=10, spare=True),
     )
 
     def __init__(self, sources: Sources, machine: str) -> None:
@@ -47,6 +66,25 @@ class StatesScreen(ReadScreen[list[StateCount]]):
         self._sources, self._machine = sources, machine
         self._counts: list[StateCount] = []
         self._figures: StateFigures | None = None
+        self._status: Status | None = None
+        self._drawn: Machine | None = None
+
+    def below(self) -> ComposeResult:
+        """See TabledScreen."""
+        yield pane("2 DIAGRAM  d", aside=True)
+
+    def on_mount(self) -> None:
+        """See ReadScreen; the machine itself is of the configuration."""
+        with suppress(TicketOpsError):
+            self._drawn = self._sources.machine(self._machine)
+        super().on_mount()
+        self._draw()
+
+    def action_diagram(self) -> None:
+        """Give the diagram all the room, or give it back."""
+        number = 1 if self._pane == 2 and self._zoomed else 2  # noqa: PLR2004 - the pane's number
+        self._zoom(number if number != 1 else 0)
+        self.action_pane(number)
 
     def read(self) -> list[StateCount]:
         """See ReadScreen."""
@@ -61,18 +99,29 @@ class StatesScreen(ReadScreen[list[StateCount]]):
     def arrived(self, status: Status) -> None:
         """Counts of what has not ended, limits and what is stuck come with the snapshot."""
         reading = status.snapshot.states.get(self._machine)
+        self._status = status
         self._figures = reading.value if reading is not None else None
         self._draw()
 
     def _draw(self) -> None:
         counts = {one.state: one for one in self._counts}
-        figures = self._figures
-        live = dict(figures.counts) if figures else {}
+        live = dict(self._figures.counts) if self._figures else {}
         states = [*counts, *(state for state in live if state not in counts)]
         if states:
-            rows = [_state_row(state, live.get(state), counts.get(state), figures) for state in states]
+            rows = [self._row(state, live.get(state), counts.get(state)) for state in states]
             total = sum(int(row.order[2] or 0) for row in rows)
             self.show_rows(rows, f"{number(total)} in {len(rows)} states")
+        if self._drawn is not None:
+            known = {state: one.count for state, one in counts.items()} | live
+            self.query_one("#why", Static).update(drawn(self._drawn, known, self._figures))
+
+    def _row(self, state: str, live: int | None, count: StateCount | None) -> Row:
+        line, bars = None, ""
+        if self._status is not None:
+            subject = state if self._machine == BOOKING.name else f"{self._machine} {state}"
+            line = next((one for one in self._status.lines if (one.area, one.subject) == ("state", subject)), None)
+            bars = sparkline(self._status.trails.get(("state", subject), ()), utf8=draws_lines(self.app))
+        return _state_row(state, live, count, self._figures, trend_of(line) if line else "", bars)
 
     def words(self) -> tuple[str, ...]:
         """See TabledScreen."""
@@ -92,7 +141,10 @@ class StatesScreen(ReadScreen[list[StateCount]]):
         self.app.push_screen(StuckScreen(self._sources, self._machine, event.key))
 
 
-def _state_row(state: str, live: int | None, count: StateCount | None, figures: StateFigures | None) -> Row:
+def _state_row(
+    state: str, live: int | None, count: StateCount | None, figures: StateFigures | None, trend: str, bars: str
+) -> Row:
+    """Trend and bars are of what is stuck."""
     known = live if live is not None else count.count if count else 0
     stuck = figures.stuck.get(state) if figures else None
     limit = figures.limits.get(state) if figures else None
@@ -104,11 +156,13 @@ def _state_row(state: str, live: int | None, count: StateCount | None, figures: 
         safe(state),
         number(known),
         "" if stuck is None else number(stuck),
+        trend,
         age_of(limit),
         age_of(oldest),
         number(expired) if expired else "",
+        bars,
     )
-    order = (float(grade is Grade.WARN), None, known, stuck, limit, oldest, expired or None)
+    order = (float(grade is Grade.WARN), None, known, stuck, None, limit, oldest, expired or None)
     return Row(state, cells, (STYLES[grade],), order)
 
 

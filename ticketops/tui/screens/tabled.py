@@ -1,12 +1,13 @@
 """A screen that is a table with a filter, a title and a line of keys."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, Final
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Vertical
+from textual.containers import Container, Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -16,6 +17,7 @@ from ticketops.tui.bar import Bar
 from ticketops.tui.header import Foot, Head
 from ticketops.tui.looks import safe
 from ticketops.tui.proposals import Step
+from ticketops.tui.screens.inspector import Inspector
 from ticketops.tui.table import Column, LineTable, Row
 
 _LOOKED: Final = 2000
@@ -52,7 +54,7 @@ class TabledScreen(Screen[None]):
 
     def below(self) -> ComposeResult:
         """What stands under the table, or beside it: panes of the class `pane-2` and so on."""
-        yield from ()
+        yield Inspector(2)
 
     def on_mount(self) -> None:
         """The table has the keys, and what is known already."""
@@ -76,6 +78,17 @@ class TabledScreen(Screen[None]):
         places = {row.key: number for number, row in enumerate(found)} if len(found) > _LOOKED else None
         self.table.show(found, places)
         self._tell(len(found))
+        self.inspect()
+
+    @on(LineTable.Moved)
+    def inspect(self) -> None:
+        """Show the row under the cursor beside the list, where there is room."""
+        for inspector in self.query(Inspector):
+            inspector.look(self.COLUMNS, self.table.row, self.whole)
+
+    def whole(self, key: str) -> Callable[[], Text] | None:  # noqa: ARG002 - for others
+        """What reads all that Enter would show of a row, in a thread; None where the row is all there is."""
+        return None
 
     def _tell(self, shown: int) -> None:
         total = len(self._all)
@@ -105,8 +118,9 @@ class TabledScreen(Screen[None]):
         """Give the keys to a pane."""
         for pane in self.query(f".pane-{number}"):
             self._pane = number
-            self._zoom(number if self._zoomed else 0)
-            (self.table if number == 1 else pane).focus()
+            self._zoom(number if self._zoomed or (pane.has_class("aside") and not self.has_class("-wide")) else 0)
+            for target in [self.table] if number == 1 else pane.query(VerticalScroll):
+                target.focus()
 
     def action_zoom(self) -> None:
         """Give all the room to the pane that has the keys, or give it back."""

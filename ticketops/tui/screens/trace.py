@@ -12,6 +12,7 @@ from ticketops.domain.trace.timeline import Entry
 from ticketops.services.trace.tracer import Story
 from ticketops.tui.bar import Bar
 from ticketops.tui.looks import STYLES, SYMBOLS, command_of, moment_of, safe
+from ticketops.tui.screens.inspector import Inspector
 from ticketops.tui.screens.reading import ReadScreen, pane
 from ticketops.tui.sources import Sources
 from ticketops.tui.table import Column, Row
@@ -35,6 +36,7 @@ class TraceScreen(ReadScreen[Story]):
     def below(self) -> ComposeResult:
         """See TabledScreen."""
         yield pane("2 MISSING")
+        yield Inspector(3)
 
     def read(self) -> Story:
         """See ReadScreen."""

@@ -17,8 +17,8 @@ from ticketops.tui.bar import Bar
 from ticketops.tui.header import Foot, Head
 from ticketops.tui.looks import safe
 
-_PAYLOAD: Final = 20_000
-"""Characters of a payload that are shown."""
+_TEXT: Final = 70_000
+"""Characters of a text that are shown; no line of it is longer."""
 
 
 class WholeScreen(Screen[None]):
@@ -73,11 +73,22 @@ class WholeScreen(Screen[None]):
 
 def told(fields: Mapping[str, object], payload: str, command: str) -> Text:
     """Fields, then a payload as far as it fits a screen; `command` shows the rest."""
+    page = fielded(fields)
+    page.append_text(section("payload", payload))
+    if len(payload) > _TEXT:
+        page.append(f"… {len(payload) - _TEXT} characters more: `{safe(command)}` shows them\n", "dim")
+    return page
+
+
+def fielded(fields: Mapping[str, object]) -> Text:
+    """A line for each field; foreign text."""
     page = Text()
     for name, value in fields.items():
-        page.append(f"{safe(name):14}", "dim").append(f"{safe(value if value is not None else '-')}\n")
-    page.append("\npayload\n", "bold")
-    page.append("\n".join(safe(line, _PAYLOAD) for line in payload[:_PAYLOAD].splitlines()))
-    if len(payload) > _PAYLOAD:
-        page.append(f"\n… {len(payload) - _PAYLOAD} characters more: `{safe(command)}` shows them", "dim")
+        page.append(f"{safe(name, 100):14} ", "dim").append(f"{safe(value if value is not None else '-')}\n")
     return page
+
+
+def section(title: str, text: str) -> Text:
+    """A title, and under it a text of several lines as far as it fits a screen; foreign text."""
+    page = Text(f"\n{title}\n", "bold")
+    return page.append("".join(f"{safe(line, _TEXT)}\n" for line in text[:_TEXT].splitlines()), "")
