@@ -94,6 +94,42 @@ def test_interrupted_or_killed_it_leaves_nothing_behind(demo: Cli, place: Path, 
     eventually(lambda: not _left(place), 30)
 
 
+_BROKEN = ("payment provider", "consumer", "poison", "Redis", "stuck")
+
+
+def test_an_incident_breaks_five_things_that_status_notices_and_that_get_well(demo: Cli, place: Path) -> None:
+    done = replace(demo, timeout=400.0)("demo", "--incident", "--scene", "0.2", "-o", "json")
+
+    assert done.code == 0, done.err + done.out
+    scenes = done.json["items"]
+    for scene, word in zip(scenes, _BROKEN, strict=True):
+        assert word in scene["name"]
+        assert scene["seen_seconds"] is not None, scene
+        assert scene["well_again"] is True, scene
+        assert len(scene["seen"]) == len(scene["expected"])
+    assert done.err.count("BROKEN") == 5
+    assert "STOP lag booking-service" in done.err
+    assert _left(place) == []
+
+
+def test_an_incident_that_is_interrupted_leaves_nothing_behind(demo: Cli, place: Path) -> None:
+    process = demo.start("demo", "--incident")
+    try:
+        assert process.stderr is not None
+        assert any("1/5 BROKEN" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert _left(place) == []
+
+
+@pytest.mark.parametrize("words", [("--incident", "--keep"), ("--scene", "3")])
+def test_what_does_not_go_together_is_refused(demo: Cli, words: tuple[str, ...]) -> None:
+    assert demo("demo", *words).code == 2
+
+
 _LOSE = """
 UPDATE booking.outbox_events SET status = 'PUBLISHED'
 WHERE id = (SELECT id FROM booking.outbox_events WHERE status = 'PENDING' ORDER BY seq DESC LIMIT 1)

@@ -128,7 +128,7 @@ def _run(inv: Invocation, said: _Said) -> int:
     overview = open_overview(config, timeout=timeout, remember=True, every=said.every or config.tui.every)
     dashboard = Dashboard(
         lambda told, failed: Feed(overview, told, failed),
-        _sources(config, inv.timeout, ("--context", inv.context) if inv.context else ()),
+        sources_of(config, inv.timeout, ("--context", inv.context) if inv.context else ()),
         context=config.context,
         read_only=config.read_only,
         theme=said.theme or config.tui.theme,
@@ -144,7 +144,7 @@ def _run(inv: Invocation, said: _Said) -> int:
     os._exit(code)  # drivers that wait for a backend which hangs would keep the user waiting too
 
 
-def _sources(config: "Config", timeout: float, tail: tuple[str, ...]) -> "Sources":
+def sources_of(config: "Config", timeout: float, tail: tuple[str, ...]) -> "Sources":
     """What screens read, each within `timeout` seconds; commands that are shown end with `tail`."""
     from ticketops import wiring  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.alerts.evaluator import rules_of  # noqa: PLC0415

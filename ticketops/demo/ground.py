@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from ticketops.config import Config, load
 from ticketops.config.example import toml_value
 from ticketops.domain.database import UpgradeRequest
 from ticketops.embedded.background import DATABASE, Addresses, Background
+from ticketops.embedded.engine import Engine
 from ticketops.embedded.engines import Engines
 from ticketops.embedded.folders import dev_folder, temporary_folder
 from ticketops.embedded.jars import Progress
@@ -45,6 +46,8 @@ class Ground:
     """The engines' versions by their names."""
     lasting: bool
     """True where the engines stay up afterwards."""
+    redis: Engine | None = None
+    """The server itself; None where it outlives us."""
 
     @property
     def removed_with_us(self) -> Path | None:
@@ -52,11 +55,15 @@ class Ground:
         return None if self.lasting else self.folder
 
 
-def write_configuration(file: Path, addresses: Addresses, head: str = _MARK) -> None:
-    """Write a configuration file that points to the engines; for its owner alone, since passwords stand in it."""
+def write_configuration(file: Path, addresses: Addresses, head: str = _MARK, more: str = "") -> None:
+    """Write a configuration file that points to the engines; for its owner alone, since passwords stand in it.
+
+    `more`: further sections.
+    """
     text = (
         f"{head}\n[postgres]\nurl = {toml_value(addresses.postgres)}\n\n"
         f"[kafka]\nbootstrap_servers = {toml_value(addresses.kafka)}\n\n[redis]\nurl = {toml_value(addresses.redis)}\n"
+        f"{more}"
     )
     try:
         file.unlink(missing_ok=True)
@@ -75,8 +82,11 @@ def upgrade(file: Path, progress: Callable[[str], None]) -> Config:
 
 
 @contextmanager
-def temporary(progress: Progress) -> Iterator[Ground]:
-    """Engines that end with the block, or with this process; nothing of them stays."""
+def temporary(progress: Progress, more: Callable[[Path], str] = lambda _: "") -> Iterator[Ground]:
+    """Engines that end with the block, or with this process; nothing of them stays.
+
+    `more` makes further sections of the configuration, told the folder of the demo's files.
+    """
     folder = temporary_folder("demo")
     try:
         with Engines.make(progress=progress) as engines:
@@ -86,7 +96,8 @@ def temporary(progress: Progress) -> Iterator[Ground]:
                 postgres=engines.postgres.url_of(DATABASE), redis=engines.valkey.address, kafka=engines.kafka.address
             )
             versions = {engine.title: engine.version for engine in engines.all()}
-            yield _ground(folder, addresses, versions, lasting=False)
+            ground = _ground(folder, addresses, versions, lasting=False, more=more(folder))
+            yield replace(ground, redis=engines.valkey)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -131,7 +142,9 @@ def default_folder() -> Path:
     return dev_folder().with_name("demo")
 
 
-def _ground(folder: Path, addresses: Addresses, versions: Mapping[str, str], *, lasting: bool) -> Ground:
+def _ground(
+    folder: Path, addresses: Addresses, versions: Mapping[str, str], *, lasting: bool, more: str = ""
+) -> Ground:
     file = folder / _FILE
-    write_configuration(file, addresses)
+    write_configuration(file, addresses, more=more)
     return Ground(folder, file, upgrade(file, lambda _: None), versions, lasting=lasting)

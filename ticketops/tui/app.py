@@ -27,6 +27,8 @@ from ticketops.tui.sources import Sources
 DARK: Final = "textual-dark"
 LIGHT: Final = "textual-light"
 _ASCII: Final = Ascii()
+_CAPTION: Final = 0.5
+"""Seconds between two looks at what the caption says."""
 MakeFeed = Callable[[Callable[[Status], None], Callable[[BaseException], None]], Feed]
 
 
@@ -49,9 +51,15 @@ class Dashboard(App[int]):
         utf8: bool = True,
         theme: str = "dark",
         keymap: Mapping[str, str] | None = None,
+        caption: Callable[[], str] | None = None,
     ) -> None:
-        """`make_feed` makes the source of snapshots, told whom to call; `keymap` has the user's own keys."""
+        """`make_feed` makes the source of snapshots, told whom to call; `keymap` has the user's own keys.
+
+        `caption` says what stands above the line of keys on every screen, and is asked often; None: nothing does.
+        """
         super().__init__()
+        self.caption = caption
+        self._captioned = ""
         self.theme = LIGHT if theme == "light" else DARK
         self.context = context
         self.read_only = read_only
@@ -81,6 +89,16 @@ class Dashboard(App[int]):
         self.screen_change_signal.subscribe(self, lambda _: self.call_later(self.guide.seen))
         self.push_screen(HomeScreen())
         self.call_after_refresh(self._feed.start)
+        if self.caption is not None:
+            self.set_interval(_CAPTION, self._look_at_caption)
+
+    def _look_at_caption(self) -> None:
+        said = self.caption() if self.caption is not None else ""
+        for screen in self.screen_stack:
+            for foot in screen.query("Foot"):
+                if said != self._captioned:
+                    foot.refresh(layout=True)
+        self._captioned = said
 
     def _told(self, status: Status) -> None:
         self.call_later(self._arrived, status)

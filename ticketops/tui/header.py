@@ -1,10 +1,11 @@
 """The first and the last line of every screen."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from rich.cells import cell_len
+from rich.console import Group, RenderableType
 from rich.text import Text
 from textual.widget import Widget
 
@@ -79,10 +80,18 @@ def _backend(name: str, reading: Reading[object], brief: bool) -> Text:
 
 
 class Foot(Widget):
-    """The keys that are worth a line: those of the view, then those of every view, as far as there is room."""
+    """The keys that are worth a line: those of the view, then those of every view, as far as there is room.
 
-    def render(self) -> Text:
+    Above them is the caption, where there is one.
+    """
+
+    def render(self) -> RenderableType:
         """See Widget."""
+        caption: Callable[[], str] | None = getattr(self.app, "caption", None)
+        said = safe(caption()) if caption else ""
+        return Group(Text(said, "reverse"), self._keys()) if said else self._keys()
+
+    def _keys(self) -> Text:
         items = [f"{shown_of(action, self._keymap)} {action.label}" for action in self._actions()]
         while len(items) > _KEPT and sum(map(cell_len, items)) + _APART * len(items) > self.size.width:
             del items[-_KEPT - 1]

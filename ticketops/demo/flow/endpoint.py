@@ -3,10 +3,18 @@
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final
+from typing import Final, NamedTuple
 
-Answer = Callable[[str, Mapping[str, str], bytes], int]
-"""Path, headers and body of a POST; the status to answer with."""
+
+class Reply(NamedTuple):
+    """What is answered to a POST."""
+
+    status: int
+    body: bytes = b"{}"
+
+
+Answer = Callable[[str, Mapping[str, str], bytes], Reply]
+"""Path, headers and body of a POST; the reply."""
 _STOP_SECONDS: Final = 5.0
 
 
@@ -41,12 +49,12 @@ def _handler(answer: Answer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            status = answer(self.path, dict(self.headers.items()), body)
+            reply = answer(self.path, dict(self.headers.items()), body)
             try:
-                self.send_response(status)
-                self.send_header("content-length", "2")
+                self.send_response(reply.status)
+                self.send_header("content-length", str(len(reply.body)))
                 self.end_headers()
-                self.wfile.write(b"{}")
+                self.wfile.write(reply.body)
             except OSError:  # the caller was killed, or did not wait
                 self.close_connection = True
 

@@ -14,7 +14,7 @@ from redis import Redis
 
 from ticketops.config import Config
 from ticketops.demo.flow.desk import BookingDesk
-from ticketops.demo.flow.endpoint import Endpoint
+from ticketops.demo.flow.endpoint import Endpoint, Reply
 from ticketops.demo.flow.orders import Order
 from ticketops.domain.wire.items import BookingItem, encode_item
 from ticketops.domain.wire.scalars import WireTime
@@ -25,10 +25,11 @@ _FAILS: Final = 0.03
 
 
 class RequestQueue:
-    """The shows' queues of one flow, under a prefix of their own; several threads may use it."""
+    """The shows' queues of one flow; several threads may use it."""
 
-    def __init__(self, config: Config) -> None:
-        self.prefix = f"flow-{uuid4().hex[:8]}:"
+    def __init__(self, config: Config, *, own: bool = True) -> None:
+        """`own`: under a prefix of their own, and removed at the end."""
+        self.prefix = f"flow-{uuid4().hex[:8]}:" if own else ""
         """What worker.bookings.prefix has to be."""
         self._names = config.redis.queue
         self._redis = Redis.from_url(config.redis.url)
@@ -57,16 +58,21 @@ class RequestQueue:
         pipe.execute()
 
     def close(self) -> None:
-        """Remove its keys; idempotent."""
-        for key in self._redis.scan_iter(match=f"{self.prefix}*", count=1000):
-            self._redis.unlink(key)
+        """Remove its own keys; idempotent."""
+        if self.prefix:
+            for key in self._redis.scan_iter(match=f"{self.prefix}*", count=1000):
+                self._redis.unlink(key)
         self._redis.close()
 
 
 class BookingService:
     """Books what workers send to it, and now and then it fails; whoever sends an order again books it once."""
 
-    def __init__(self, config: Config, orders: Mapping[str, Order], seed: int = 11) -> None:
+    def __init__(self, config: Config, orders: Mapping[str, Order], seed: int = 11, *, faults: bool = True) -> None:
+        """Without `faults` it never fails at random."""
+        self.down = ""
+        """Why it books nothing now; empty where it does."""
+        self._faults = faults
         self._config = config
         self._orders = orders
         self._draw = random.Random(seed)  # noqa: S311 - a workload, not a secret
@@ -85,16 +91,18 @@ class BookingService:
         while not self._idle.empty():
             self._idle.get().close()
 
-    def _answer(self, _: str, __: Mapping[str, str], body: bytes) -> int:
+    def _answer(self, _: str, __: Mapping[str, str], body: bytes) -> Reply:
+        if self.down:
+            return Reply(504, self.down.encode())
         with self._lock:
-            drawn = self._draw.random()
+            drawn = self._draw.random() if self._faults else 0.5
         if drawn < _FAILS:
-            return 503
+            return Reply(503)
         order = self._orders.get(json.loads(body)["ID"])
         if order is None:
-            return 404
+            return Reply(404)
         self._book(order)
-        return 503 if drawn > 1 - _FAILS else 201
+        return Reply(503 if drawn > 1 - _FAILS else 201)
 
     def _book(self, order: Order) -> None:
         try:

@@ -56,8 +56,14 @@ class FlowPlan:
     payments: Sequence[str] = ("payments-1", "payments-2")
     emails: Sequence[str] = ("emails-1", "emails-2")
     seed: int = 7
+    faults: bool = True
+    """False: no service fails at random."""
+    pace: float = 0.0
+    """Seconds between two orders of a desk."""
+    own_queue: bool = True
+    """False: the queue that a configuration without a prefix names."""
     settings: Mapping[str, object] = field(default_factory=dict)
-    """Of every daemon, beside what the configuration file says."""
+    """Of every daemon, beside what the configuration file says; these win over the flow's own."""
 
 
 class Player(Protocol):
@@ -77,9 +83,9 @@ class Flow:
         self.ground = ground
         self.plan = plan
         self.orders: dict[str, Order] = {order.key: order for order in orders(plan.bookings, plan.seed)}
-        self.seats = SeatService(plan.seed)
-        self.requests = RequestQueue(self.config)
-        self.service = BookingService(self.config, self.orders)
+        self.seats = SeatService(plan.seed, faults=plan.faults)
+        self.requests = RequestQueue(self.config, own=plan.own_queue)
+        self.service = BookingService(self.config, self.orders, faults=plan.faults)
         self.provider = PaymentProvider(self.config, self.orders)
         due = sum(len(order.course.told) for order in self.orders.values())
         self.sender = HostileSender(
@@ -87,6 +93,7 @@ class Flow:
         )
         self._numbers = count()
         self._going_on = threading.Event()
+        self._hurried = 0
         self.kills = 0
         self.ended: list[str] = []
         """Last words of daemons that ended by themselves."""
@@ -119,11 +126,24 @@ class Flow:
         """Let the orders come that were held back."""
         self._going_on.set()
 
+    def hurry(self, orders: int) -> None:
+        """Let so many of the next orders come without a pause."""
+        self._hurried = orders
+
     def kill(self, name: str) -> None:
         """SIGKILL, and start it again at once, as a supervisor would."""
-        self._daemons[name].kill()
+        self.kill_for_good(name)
+        self.bring_back(name)
+
+    def kill_for_good(self, name: str) -> None:
+        """SIGKILL; nobody starts it again."""
+        daemon = self._daemons.pop(name)
+        daemon.kill()
         self.kills += 1
-        self._daemons[name].stop()
+        daemon.stop()
+
+    def bring_back(self, name: str) -> None:
+        """Start one that was killed."""
         self._start(name)
 
     def kill_one(self, draw: random.Random) -> str:
@@ -195,10 +215,14 @@ class Flow:
             if number >= len(self.orders) - self.plan.held:
                 self._going_on.wait()
             self.requests.put(order)
+            if self._hurried > 0:
+                self._hurried -= 1
+            else:
+                stopping.wait(self.plan.pace)
 
     def _start(self, name: str) -> None:
         words, settings = self._command(name)
-        self._daemons[name] = start_daemon(self.ground, name, words, {**self.plan.settings, **settings})
+        self._daemons[name] = start_daemon(self.ground, name, words, {**settings, **self.plan.settings})
 
     def _command(self, name: str) -> tuple[Sequence[str], Mapping[str, object]]:
         if name in self.plan.relays:

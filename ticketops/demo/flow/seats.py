@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from ticketops.demo.flow.endpoint import Endpoint
+from ticketops.demo.flow.endpoint import Endpoint, Reply
 
 TIMEOUT: Final = 1.0
 """Seconds that its callers wait."""
@@ -19,11 +19,13 @@ _SILENT: Final = 0.01
 class SeatService:
     """Releases seats; `released` says which bookings', and how often each release was asked for."""
 
-    def __init__(self, seed: int = 3) -> None:
+    def __init__(self, seed: int = 3, *, faults: bool = True) -> None:
+        """Without `faults` it never fails."""
         self.released: Counter[str] = Counter()
         """Releases by booking id; a release that is repeated with its Idempotency-Key counts once."""
         self.refused = 0
         """Calls that it failed."""
+        self._faults = faults
         self._keys: set[str] = set()
         self._draw = random.Random(seed)  # noqa: S311 - a workload, not a secret
         self._lock = threading.Lock()
@@ -40,20 +42,20 @@ class SeatService:
         self._closing.set()
         self._endpoint.close()
 
-    def _answer(self, path: str, headers: Mapping[str, str], _: bytes) -> int:
+    def _answer(self, path: str, headers: Mapping[str, str], _: bytes) -> Reply:
         booking, key = path.split("/")[2], headers.get("Idempotency-Key", "")
         with self._lock:
-            drawn = self._draw.random()
+            drawn = self._draw.random() if self._faults else 0.5
             failure = _failure(drawn)
             if failure or not key:
                 self.refused += 1
-                return failure or 400
+                return Reply(failure or 400)
             if key not in self._keys:
                 self._keys.add(key)
                 self.released[booking] += 1
         if drawn > 1 - _SILENT:
             self._closing.wait(2 * TIMEOUT)
-        return 200
+        return Reply(200)
 
 
 def _failure(drawn: float) -> int:
