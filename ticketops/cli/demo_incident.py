@@ -28,7 +28,7 @@ _COLUMNS = (
     Column("status", title="STATUS SAYS", keep=True),
     Column("noticed", keep=True),
     Column("seen_seconds", title="AFTER", show=Show.AGE, keep=True),
-    Column("well_again", keep=True),
+    Column("well", title="WELL AGAIN", keep=True),
 )
 _EVERY = 1.0
 """Seconds after which a source is asked again."""
@@ -130,7 +130,7 @@ class _Captions:
 
     def begin(self, what: str) -> None:
         """See director.Audience."""
-        self.now = f" {what}"
+        self.now = what
 
     def seen(self, seconds: float, _: Sequence[str]) -> None:
         """See director.Audience: the lines are on the screen."""
@@ -138,7 +138,7 @@ class _Captions:
 
     def well(self, name: str) -> None:
         """See director.Audience."""
-        self.now = f" WELL AGAIN: {name}: that is over. Esc leads home, {NEXT} goes on"
+        self.now = f"WELL AGAIN: {name}: that is over. Esc leads home, {NEXT} goes on"
 
 
 def _tell(inv: "Invocation", director: Director) -> int:
@@ -151,5 +151,5 @@ def _row(played: Played) -> Mapping[str, object]:
         **asdict(played),
         "noticed": "skipped" if played.skipped else "no" if played.seen_seconds is None else "yes",
         "status": "; ".join(played.expected),
-        "well_again": {None: "left to you", True: "yes", False: "no"}[played.well_again],
+        "well": {None: "left to you", True: "yes", False: "no"}[played.well_again],
     }

@@ -6,6 +6,7 @@ from typing import Final
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 from textual.widget import Widget
 
@@ -89,7 +90,7 @@ class Foot(Widget):
         """See Widget."""
         caption: Callable[[], str] | None = getattr(self.app, "caption", None)
         said = safe(caption()) if caption else ""
-        return Group(Text(said, "reverse"), self._keys()) if said else self._keys()
+        return Group(Padding(Text(said), (0, 1), style="reverse"), self._keys()) if said else self._keys()
 
     def _keys(self) -> Text:
         items = [f"{shown_of(action, self._keymap)} {action.label}" for action in self._actions()]

@@ -222,7 +222,11 @@ class LineTable(ScrollView, can_focus=True):
         self.post_message(self.Moved(self, self._key))
 
     def render_line(self, y: int) -> Strip:
-        """See ScrollView: the heading stays, the rest scrolls."""
+        """See ScrollView; on the theme's own background, whatever the terminal's is."""
+        return self._line(y).apply_style(self.rich_style)
+
+    def _line(self, y: int) -> Strip:
+        """The heading stays, the rest scrolls."""
         width = self.size.width
         if y == 0:
             titles = [column.title for column in self._columns]

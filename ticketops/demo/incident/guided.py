@@ -1,10 +1,12 @@
 """The dashboard with a caption that says what was just broken, and a key that goes on."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from textual.binding import Binding, BindingType
 
+from ticketops.tui import app
 from ticketops.tui.app import Dashboard
 
 NEXT: Final = "n"
@@ -14,6 +16,7 @@ NEXT: Final = "n"
 class GuidedDashboard(Dashboard):
     """`ticketops tui`, and `n`."""
 
+    CSS_PATH = Path(app.__file__).with_name("dashboard.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [Binding(NEXT, "next_scene", "next scene", show=False)]
 
     def __init__(self, *arguments: Any, go_on: Callable[[], None], **options: Any) -> None:  # noqa: ANN401 - Dashboard's

@@ -135,11 +135,11 @@ class Stage:
         outage = Outage(self.ground)
         group, _, _ = outage.look()
         outage.requeue(group)
-        run(self.ground, "dlq", "discard", "--queue", "payments", "--all", "--yes")
+        run(self.ground, "dlq", "discard", "--queue", "payments", "--match", "<html>", "--yes")
 
     def discard_poison(self) -> None:
         """`ticketops dlq discard` for the poison event."""
-        run(self.ground, "dlq", "discard", "--queue", "emails", "--all", "--yes")
+        run(self.ground, "dlq", "discard", "--queue", "emails", "--match", "bookingId", "--yes")
 
     def _send(self, topic: str, records: Mapping[bytes, bytes]) -> None:
         """Past the outbox, as somebody does who knows no better."""
