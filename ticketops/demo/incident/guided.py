@@ -16,7 +16,7 @@ NEXT: Final = "n"
 class GuidedDashboard(Dashboard):
     """`ticketops tui`, and `n`."""
 
-    CSS_PATH = Path(app.__file__).with_name("dashboard.tcss")
+    CSS_PATH = str(Path(app.__file__).with_name("dashboard.tcss"))
     BINDINGS: ClassVar[list[BindingType]] = [Binding(NEXT, "next_scene", "next scene", show=False)]
 
     def __init__(self, *arguments: Any, go_on: Callable[[], None], **options: Any) -> None:  # noqa: ANN401 - Dashboard's
