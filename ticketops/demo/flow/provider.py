@@ -5,7 +5,7 @@ stopped or started again.
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -73,18 +73,20 @@ class PaymentProvider:
         try:
             with psycopg.connect(self._config.postgres.url, application_name="demo payment provider") as connection:
                 while not stopping.is_set():
-                    self._open(connection, reader.take(), reader)
+                    self._open(connection, reader)
                     if not self.silent:
                         self._tell(connection)
         finally:
             reader.close()
 
-    def _open(self, connection: _Connection, messages: Iterable[Message], reader: GroupReader) -> None:
+    def _open(self, connection: _Connection, reader: GroupReader) -> None:
         """Note the payments that are asked for."""
+        messages = reader.take()
         asked = [order for message in messages if (order := self._asked(message))]
         if asked:
             with connection.transaction(), connection.cursor() as cursor:
                 cursor.executemany(_OPEN, [(order.payment, order.key, len(order.course.told)) for order in asked])
+        if messages:
             reader.done()
 
     def _asked(self, message: Message) -> Order | None:

@@ -32,7 +32,7 @@ class RequestQueue:
         self.prefix = f"flow-{uuid4().hex[:8]}:" if own else ""
         """What worker.bookings.prefix has to be."""
         self._names = config.redis.queue
-        self._redis = Redis.from_url(config.redis.url)
+        self._redis = Redis.from_url(config.redis.url, socket_timeout=None)  # a customer waits as long as it takes
 
     def put(self, order: Order) -> None:
         """Queue an order, with all that belongs to it."""

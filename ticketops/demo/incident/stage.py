@@ -43,7 +43,7 @@ _STUCK: Final = 20.0
 _WINDOW: Final = 30.0
 """Seconds that a verdict on a consumer looks back."""
 _HISTORY: Final = "history.db"
-_DOWN: Final = '{"error": "payment provider: POST /v2/capture: 504 Gateway Timeout"}'
+_DOWN: Final = "pay.example: POST /v2/capture: 504 Gateway Timeout"
 _PAGE: Final = b"<html><body><h1>504 Gateway Timeout</h1>pay.example, request %d</body></html>"
 _POISON: Final = b'{"eventType": "BOOKING_CONFIRMED", "bookingId": 17, "userId": {"id": "u-1"}'
 
