@@ -41,7 +41,7 @@ class Dashboard(App[int]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]  # noqa: RUF012 - declared without ClassVar by Textual
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*EVERYWHERE)]
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each of its own
         self,
         make_feed: MakeFeed,
         sources: Sources,
