@@ -216,6 +216,10 @@ class Dashboard(App[int]):
         """What keys do."""
         self.push_screen(HelpScreen(self.screen, self.keymap))
 
+    async def action_quit(self) -> None:
+        """Textual's own key, which works in dialogs too."""
+        self.action_leave()
+
     def action_leave(self) -> None:
         """Leave at once."""
         self._feed.stop()

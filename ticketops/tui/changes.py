@@ -61,7 +61,8 @@ class Changes:
     def told(self) -> str:
         """What is under way, for the header; empty where nothing is."""
         made = [f"{proposal.title} {watch.said}".strip() for watch, (proposal, _) in self._under_way.items()]
-        return ", ".join(["planning …"] * self._planning + made)
+        planning = self._planning and self._latest is not None and self._latest.screen in self._app.screen_stack
+        return ", ".join(["planning …"] * planning + made)
 
     def turn(self) -> None:
         """Unlock, or lock again before the time is over."""
@@ -132,12 +133,14 @@ class Changes:
         elif isinstance(asked, Proposal):
             self._confirm(request, asked)
         elif isinstance(asked, Question):
-            self._app.push_screen(AskScreen(asked), lambda step: self._go_on(request, asked, step))
+            self._app.push_screen(AskScreen(asked), lambda step: self._answered(request, asked, step))
         else:
             self._edit(request, asked)
 
-    def _go_on(self, request: _Request, asked: Asked, step: Step | None) -> None:
-        if step is not None and self._unlocked():
+    def _answered(self, request: _Request, asked: Asked, step: Step | None) -> None:
+        if step is None:
+            return
+        if self._unlocked():
             self._make_step(request, step)
         else:
             asked.drop()
@@ -151,7 +154,9 @@ class Changes:
             self._tell("this terminal cannot be given to an editor; Y copies the command that edits", severity="error")
         except TicketOpsError as error:
             self._tell(_words(error), severity="error")
-        self._go_on(request, asked, step)
+        if step is None:
+            asked.drop()
+        self._answered(request, asked, step)
 
     def _confirm(self, request: _Request, proposal: Proposal) -> None:
         if not proposal.count:
@@ -160,7 +165,9 @@ class Changes:
             return
 
         def answered(reason: str | None) -> None:
-            if reason is not None and self._unlocked():
+            if reason is None:
+                return
+            if self._unlocked():
                 self._start(request, proposal, reason)
             else:
                 proposal.drop()

@@ -23,7 +23,7 @@ from ticketops.services.dlq.planning import Plan
 from ticketops.services.dlq.runner import Progress, Surroundings
 from ticketops.services.dlq.running import Run
 from ticketops.services.guard import require_writable
-from ticketops.tui.looks import command_of, number
+from ticketops.tui.looks import command_of, number, piped_command_of
 from ticketops.tui.proposals import Asked, Editing, Proposal, Question, Step, Watch
 
 _NAMES_QUEUES: Final = frozenset({Verb.DISCARD})
@@ -50,25 +50,15 @@ class Wanted:
     """Marked ids, a group, or all of the queues."""
     manner: Manner = field(default_factory=Manner)
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The command line that does the same."""
+    def command(self, tail: tuple[str, ...]) -> str:
+        """The command line that does the same, with this at its end."""
         chosen = self.selector
         queues = [word for name in self.queues for word in ("--queue", name)]
         group = ("--group", chosen.group) if chosen.group else ()
         everything = ("--all",) if chosen.everything else ()
         named = [word for name in self.queues for word in ("--confirm", name)] if self._names_queues else ()
-        return (
-            "ticketops",
-            "dlq",
-            self.verb.value,
-            *chosen.ids,
-            *queues,
-            *group,
-            *everything,
-            *named,
-            *self.manner.words,
-        )
+        rest = (*queues, *group, *everything, *named, *self.manner.words, *tail)
+        return piped_command_of(chosen.ids, ("ticketops", "dlq", self.verb.value), rest)
 
     @property
     def _names_queues(self) -> bool:
@@ -153,7 +143,7 @@ class LetterChanges:
         return Proposal(
             title=f"{wanted.verb} {number(plan.tally.meant)} dead letters of {', '.join(wanted.queues)}",
             lines=(*plan.lines, *notes, *_left_out(choice)),
-            command=command_of(*wanted.words, *self._means.tail),
+            command=wanted.command(self._means.tail),
             count=plan.tally.meant,
             make=lambda watch: self._make(plan, settings, watch, begun),
             drop=plan.items.close,

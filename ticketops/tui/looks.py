@@ -23,6 +23,8 @@ STYLES: Final = {
 PLAIN: Final = Style()
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _ASCII: Final = "_.:-=+*#"
+_TYPED: Final = 20
+"""Ids that a command line has, at most."""
 
 
 def sparkline(values: Sequence[float | None], *, utf8: bool) -> str:
@@ -80,6 +82,13 @@ def moment_of(at: datetime) -> str:
 def command_of(*words: str) -> str:
     """A command that can be pasted: nothing in a foreign word is obeyed by a shell or by a terminal."""
     return shlex.join(map(safe, words))
+
+
+def piped_command_of(ids: Sequence[str], verb: Sequence[str], rest: Sequence[str]) -> str:
+    """The same for named ids; many of them come from stdin."""
+    if len(ids) <= _TYPED:
+        return command_of(*verb, *ids, *rest)
+    return command_of(*verb, "-", *rest) + f"  # the {len(ids)} ids on stdin, one a line"
 
 
 def safe(text: object, most: int = 2000) -> str:

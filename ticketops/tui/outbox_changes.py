@@ -17,7 +17,7 @@ from ticketops.ports.relay import ShardLeases
 from ticketops.services.guard import Access, require_writable
 from ticketops.services.outbox_admin import OutboxDesk, Plan, Who
 from ticketops.services.relay.pauses import Part, Pauses
-from ticketops.tui.looks import command_of, number
+from ticketops.tui.looks import command_of, number, piped_command_of
 from ticketops.tui.proposals import Proposal, Question, Step, Watch
 
 _SCOPES: Final = {
@@ -55,7 +55,8 @@ class OutboxChanges:
             desk = OutboxDesk(admin, means.access, means.options)
             desk.require_writable(action)
             plan = desk.plan(action, selector)
-        command = command_of("ticketops", "outbox", action.value, *_flags(selector), *means.tail)
+        verb = ("ticketops", "outbox", action.value)
+        command = piped_command_of([*map(str, selector.ids)], verb, (*_flags(selector), *means.tail))
         return Proposal(
             title=f"{action} {number(len(plan.ids))} outbox events",
             lines=plan.lines,
@@ -89,7 +90,7 @@ def _flags(selector: Selector) -> tuple[str, ...]:
     kind = ("--type", selector.aggregate_type) if selector.aggregate_type else ()
     dead = ("--dead",) if selector.dead else ()
     everything = ("--all",) if selector.everything else ()
-    return (*map(str, selector.ids), *statuses, *kind, *dead, *everything)
+    return (*statuses, *kind, *dead, *everything)
 
 
 class PauseChanges:

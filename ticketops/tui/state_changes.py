@@ -9,7 +9,7 @@ from ticketops.errors import UsageError
 from ticketops.services.guard import Access, require_writable
 from ticketops.services.transitions.desk import Plan, StateDesk, event_of
 from ticketops.services.transitions.expiry import BATCH, MOST, Author, Expiry, plan_lines
-from ticketops.tui.looks import command_of, number
+from ticketops.tui.looks import command_of, number, piped_command_of
 from ticketops.tui.proposals import Proposal, Question, Step, Watch
 
 
@@ -78,14 +78,15 @@ class StateChanges:
             found = [one for one in expiry.overdue(states=states, limit=MOST) if not keys or one.key in keys]
             lines = plan_lines(expiry.machine, found) if found else ("nothing of it is past its time",)
         flags = [word for state in states for word in ("--state", state)]
-        words = ("ticketops", "state", "expire", *keys, "--machine", machine, *flags, *self._means.tail)
+        rest = ("--machine", machine, *flags, *self._means.tail)
+        command = piped_command_of(keys, ("ticketops", "state", "expire"), rest)
         return Proposal(
             title=f"expire {number(len(found))} {machine}s",
             lines=lines,
-            command=command_of(*words),
+            command=command,
             count=len(found),
             make=lambda watch: self._expired(machine, author, found, watch),
-            go_on=lambda: command_of(*words),
+            go_on=lambda: command,
         )
 
     def _expired(self, machine: str, author: Author, found: list[Subject], watch: Watch) -> str:

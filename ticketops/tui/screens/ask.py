@@ -1,6 +1,6 @@
 """One line that is asked for before there is a plan."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -14,6 +14,9 @@ from ticketops.errors import UsageError
 from ticketops.tui.looks import STYLES, safe
 from ticketops.tui.proposals import Question, Step
 
+_BESIDE: Final = 6
+"""Lines that stand beside what may be written: the frame, what was refused, the answer."""
+
 
 class AskScreen(ModalScreen[Step | None]):
     """What follows from the answer; None where nobody answered."""
@@ -23,6 +26,7 @@ class AskScreen(ModalScreen[Step | None]):
     def __init__(self, question: Question) -> None:
         super().__init__()
         self._question = question
+        self._answered = False
 
     def compose(self) -> ComposeResult:
         """See ModalScreen."""
@@ -35,6 +39,15 @@ class AskScreen(ModalScreen[Step | None]):
     def on_mount(self) -> None:
         """The keys go to the line."""
         self.query_one("#answer").focus()
+
+    def on_resize(self) -> None:
+        """However much may be written, the line is seen."""
+        self.query_one("#told").styles.max_height = max(self.size.height - _BESIDE, 1)
+
+    def on_unmount(self) -> None:
+        """Forget it, in whatever way the screen was left without an answer."""
+        if not self._answered:
+            self._question.drop()
 
     def _page(self) -> Text:
         page = Text(f"{safe(self._question.title)}\n", "bold")
@@ -50,4 +63,5 @@ class AskScreen(ModalScreen[Step | None]):
             said = ": ".join(filter(None, (error.what, error.why or error.hint)))
             self.query_one("#refused", Static).update(Text(safe(said), STYLES[Grade.WARN]))
         else:
+            self._answered = True
             self.dismiss(step)
