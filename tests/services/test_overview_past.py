@@ -102,3 +102,21 @@ def test_every_area_has_its_links() -> None:
     assert found["state"] == ["no relay lives", waits, stopped]
     assert found["lag"] == found["compensations"] == []
     assert list(links(Check(area="state", subject="x"), snapshot)) == []
+
+
+def test_events_of_an_earlier_run_are_known_and_later_ones_join_them() -> None:
+    moments = [NOW - timedelta(minutes=n) for n in (30, 20, 10)]
+    lags = [said((group(verdict),)) for verdict in (Verdict.OK, Verdict.STOP, Verdict.OK)]
+    kept = Kept(*((at, dump(replace(everything(lag=lag), at=at))) for at, lag in zip(moments, lags, strict=True)))
+    overview = Overview(Collector([Asked()], context="default", timeout=5, now=lambda: NOW), Thresholds(), kept)
+    assert overview.look().events == ()
+    overview.recall()
+    events = overview.look().events
+    assert [(event.at, event.before, event.after) for event in events] == [
+        (moments[2], "STOP", "OK"),
+        (moments[1], "OK", "STOP"),
+    ]
+    earlier = overview.around(NOW, -2)
+    assert earlier is not None
+    assert [event.after for event in earlier.events] == ["STOP"]
+    overview.close()

@@ -39,8 +39,8 @@ class AlertsScreen(ReadScreen[Known]):
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("", most=10),
-        Column("RULE", most=28),
-        Column("SUBJECT", most=24),
+        Column("RULE", most=22),
+        Column("SUBJECT", most=18),
         Column("SINCE", right=True, most=8),
         Column("SEVERITY", most=8, spare=True),
         Column("MESSAGE", most=80, rest=True),

@@ -50,8 +50,8 @@ class LatelyScreen(TabledScreen):
         Column("AT", most=15),
         Column("", most=9),
         Column("WHAT", most=13),
-        Column("SUBJECT", most=30),
-        Column("", most=80, rest=True),
+        Column("SUBJECT", most=24),
+        Column("HAPPENED", most=120, rest=True),
     )
 
     def __init__(self, sources: Sources) -> None:
