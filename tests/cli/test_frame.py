@@ -49,7 +49,12 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
 
 
 def test_rules_are_compiled_by_the_commands_that_need_them() -> None:
-    for words, loaded in ((["config", "check"], "['cel']"), (["config", "show", "log"], "[]")):
+    own = ["--set", "alerts.rules.mine.when=dlq.depth > 7"]
+    for words, loaded in (
+        ([*own, "config", "check"], "['cel']"),
+        (["config", "check"], "[]"),
+        ([*own, "config", "show", "log"], "[]"),
+    ):
         script = f"import sys\nfrom ticketops.cli.main import run\nrun({words!r})\n"
         script += "print([name for name in ('cel',) if name in sys.modules], file=sys.stderr)"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -15,6 +15,7 @@ from ticketops.domain.alerts.rules import Rule, compiled, message
 from ticketops.domain.lag.verdicts import Verdict
 from ticketops.domain.overview.snapshot import Reading
 from ticketops.errors import ExpressionError
+from ticketops.options import AlertsOptions
 
 START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
@@ -67,6 +68,27 @@ def test_what_is_no_condition_says_where(when: str, said: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         compiled(rule(when))
     assert said in f"{caught.value}"
+
+
+@pytest.mark.parametrize(
+    ("when", "place", "marked"),
+    [
+        ("outbox.oldest > 60s && && true", "line 1, column 24", "&& true"),
+        ("outbox.oldest > 1.5m 5m", "line 1, column 22", "5m"),
+        ('outbox.oldest > 60s ||\n  lag.lag > 5m && "10m" )', "line 2, column 26", ")"),
+    ],
+)
+def test_a_mistake_is_shown_where_it_was_written(when: str, place: str, marked: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        compiled(rule(when))
+    assert caught.value.why.startswith(place)
+    shown, under = caught.value.excerpt.split("\n")
+    assert shown[under.index("^") :] == marked
+
+
+def test_the_rules_that_come_with_ticketops_are_conditions() -> None:
+    for name, options in AlertsOptions().rules.items():
+        assert compiled(Rule(name=name, when=options.when)).area
 
 
 @given(st.text(max_size=60))

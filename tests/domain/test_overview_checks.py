@@ -1,5 +1,6 @@
 """What a snapshot's figures mean: words, grades, order, the next command."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -124,3 +125,15 @@ def test_where_all_is_well_every_area_has_a_line_and_none_asks_for_anything() ->
     areas = {"backend", "lag", "dlq", "outbox", "relay", "state", "compensations", "emails", "queues", "alerts"}
     assert {line.area for line in lines} == areas
     assert not any(line.next for line in lines)
+
+
+def test_a_foreign_name_in_a_next_command_is_one_word_of_it() -> None:
+    hostile = "x; rm -rf ~ $(id) `id` '\n"
+    behind, full = replace(group(Verdict.STOP, 9), group=hostile), replace(LETTERS, queue=hostile, depth=4)
+    stuck = replace(STATES, stuck={hostile: 3})
+    for check in (
+        only(lag=said((behind,))),
+        only(dead_letters={hostile: said(full)}),
+        only(states={"booking": said(stuck)}),
+    ):
+        assert shlex.split(check.next)[-1] == hostile

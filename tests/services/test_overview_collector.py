@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from support.waiting import eventually
 from ticketops.domain.overview.snapshot import Snapshot, Source
 from ticketops.errors import BackendUnavailable, DeniedError
 from ticketops.services.overview.collector import Collector, History
@@ -74,6 +75,17 @@ def test_one_that_hangs_costs_the_time_out_and_its_own_line(never: threading.Eve
     assert hung.calls == 1, "it is not asked again while it hangs"
     asking.close()
     assert not hung.closed
+    never.set()
+    eventually(lambda: hung.closed)
+
+
+def test_one_that_hangs_since_earlier_holds_up_no_later_snapshot(never: threading.Event) -> None:
+    asking = collector(Scripted(("relay",), never.wait), Scripted(("outbox",), lambda: 1), timeout=30.0)
+    asking.collect(patience=0.0)
+    started = time.monotonic()
+    eventually(lambda: asking.collect(patience=0.1).outbox is not None)
+    assert asking.collect(patience=0.1).relay is None, "it may still answer in time"
+    assert time.monotonic() - started < 25
 
 
 def test_a_failure_keeps_the_last_value() -> None:

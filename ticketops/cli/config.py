@@ -1,5 +1,6 @@
 """`ticketops config`: where every setting comes from, whether it fits, and a file to begin with."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -139,7 +140,7 @@ def init(
         inv.out.text("config_example", example())
         return
     _write(path, example(), force=force)
-    inv.out.note(f"wrote {path}; next: ticketops --config {path} config check")
+    inv.out.note(f"wrote {path}; next: ticketops --config {shlex.quote(str(path))} config check")
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

@@ -1,5 +1,6 @@
 """Runs of operations at a terminal or in a script: progress, Ctrl-C, the report, the exit code."""
 
+import shlex
 import signal
 import sys
 import threading
@@ -104,7 +105,7 @@ class _Observer:
 
 def resume_command(inv: Invocation, operation: "Operation") -> str:
     """What to type to go on."""
-    context = f" --context {inv.context}" if inv.context else ""
+    context = f" --context {shlex.quote(inv.context)}" if inv.context else ""
     return f"ticketops ops resume {operation.id}{context}"
 
 

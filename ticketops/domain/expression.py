@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from ticketops.domain.conditions import NO_RESULT, TEXT, excerpt, parsed
 from ticketops.domain.deadletters import DeadLetter
 from ticketops.domain.payload import is_deeper
 from ticketops.errors import ExpressionError
@@ -54,13 +55,11 @@ FUNCTIONS: Final = frozenset({
 """What an expression can call, beside the macros."""
 _MACROS: Final = ("has", "all", "exists", "exists_one", "filter", "map")
 
-_PLACE: Final = re.compile(r"<input>:(\d{1,6}):(\d{1,6}): ([^\n]*)")
 _BOUND: Final = re.compile(r"\b(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,")
-_TEXT: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
+_TEXT: Final = re.compile(TEXT)
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE: Final = re.compile("[\ud800-\udfff]")
-_NO_RESULT: Final = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
-"""What the evaluator raises where an operation does not fit its values."""
+_HINT: Final = 'write a condition such as reason == "timeout" && payload.SeatCount > 2; docs/dlq.md has more'
 
 
 class Expression:
@@ -75,7 +74,7 @@ class Expression:
         """True where the condition holds; what cannot be computed does not hold."""
         try:
             return self._program.execute(self._values(letter, now)) is True
-        except _NO_RESULT:
+        except NO_RESULT:
             return False
 
     def objection(self, letter: DeadLetter, now: datetime) -> str:
@@ -84,7 +83,7 @@ class Expression:
             result = self._program.execute(self._values(letter, now))
         except LookupError:
             return ""
-        except _NO_RESULT as error:
+        except NO_RESULT as error:
             return str(error).partition(". ")[0].partition("\n")[0]
         return "" if isinstance(result, bool) else f"it gives {_kind(result)}, neither true nor false"
 
@@ -95,14 +94,7 @@ class Expression:
 @lru_cache(maxsize=16)
 def compiled(text: str) -> Expression:
     """The condition that `text` is; ExpressionError, with the place, where it is none."""
-    if len(text) > LONGEST:
-        raise ExpressionError("--where is too long", why=f"it has {len(text)} characters, {LONGEST} are taken")
-    import cel  # noqa: PLC0415 - a native module that only expressions need
-
-    try:
-        program = cel.compile(text)
-    except ValueError as error:
-        raise _not_understood(text, str(error)) from None
+    program = parsed(text, name="--where", longest=LONGEST, hint=_HINT)
     _check_names(text, program)
     return Expression(text, program)
 
@@ -128,32 +120,8 @@ def _unknown(kind: str, name: str, known: tuple[str, ...], text: str, bare: str)
         if not near
         else "",
         hint=f"did you mean {near[0]}?" if near else listed,
-        excerpt=_excerpt(text, found.start() if found else 0),
+        excerpt=excerpt(text, found.start() if found else 0),
     )
-
-
-def _not_understood(text: str, said: str) -> ExpressionError:
-    """The parser's own words, with the place."""
-    place = _PLACE.search(said)
-    if place is None:
-        return ExpressionError("--where cannot be understood", why="it is no CEL expression")
-    lines = text.splitlines(keepends=True)
-    before = sum(len(line) for line in lines[: int(place[1]) - 1])
-    why = place[3].removeprefix("Syntax error: ").partition(" expecting ")[0]
-    return ExpressionError(
-        "--where cannot be understood",
-        why=f"line {place[1]}, column {place[2]}: {why}",
-        hint='write a condition such as reason == "timeout" && payload.SeatCount > 2; docs/dlq.md has more',
-        excerpt=_excerpt(text, before + int(place[2]) - 1),
-    )
-
-
-def _excerpt(text: str, position: int, width: int = 60) -> str:
-    """The line around a position, and a mark under it."""
-    start = text.rfind("\n", 0, position) + 1
-    end = text.find("\n", position)
-    first, last = max(start, position - width), min(len(text) if end < 0 else end, position + width)
-    return f"{text[first:last]}\n{' ' * (position - first)}^".replace("\t", " ")
 
 
 def _value(name: str, letter: DeadLetter, now: datetime) -> Any:  # noqa: ANN401 - of the variable's own type

@@ -1,5 +1,6 @@
 """What `doctor` finds: evidence, why it matters, and how it is set right."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -59,13 +60,14 @@ def of_faults(queue: str, faults: Sequence[Fault]) -> Iterator[Finding]:
     for (kind, fixable), first in kinds.items():
         number = sum(1 for fault in faults if (fault.kind, bool(fault.fix)) == (kind, fixable))
         lost = kind in {FaultKind.WRONG_TYPE, FaultKind.NO_TOPIC}
+        look = f"ticketops dlq doctor --queue {shlex.quote(queue)}"
         yield Finding(
             area="dlq",
             subject=f"{queue}: {kind.value}",
             grade=Grade.BAD if lost else Grade.WARN,
             evidence=f"{number}, as {first.subject}: {first.found}",
             why=WHY[kind],
-            fix=f"ticketops doctor --fix ({first.fix})" if fixable else f"ticketops dlq doctor --queue {queue}",
+            fix=f"ticketops doctor --fix ({first.fix})" if fixable else look,
             mender=f"dlq {queue}" if fixable else "",
         )
 

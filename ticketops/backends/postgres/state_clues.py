@@ -1,5 +1,6 @@
 """The port Clues over the outbox: events about a subject that have not left it."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -98,4 +99,4 @@ def _open(layout: Layout) -> sql.Composable:
 def _clue(aggregate_type: str, event_type: str, status: str, event_id: str, created: object) -> Clue:
     text = f"{event_type} of {aggregate_type} is {status} in the outbox" + (f" since {created}" if created else "")
     kind = Missing.DEAD_LETTER if status == "FAILED" else Missing.OUTBOX
-    return Clue(kind, text, f"ticketops outbox show {event_id}")
+    return Clue(kind, text, f"ticketops outbox show {shlex.quote(event_id)}")

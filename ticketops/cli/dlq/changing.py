@@ -1,5 +1,6 @@
 """How each change goes: chosen, shown, agreed to, stored as an operation, run, told."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -108,13 +109,13 @@ def _agree(inv: Invocation, change: Change, choice: "Choice") -> None:
         raise RefusedError(
             "not confirmed",
             why=f"--confirm names {', '.join(change.confirmed)}, and it is about {', '.join(queues)}",
-            hint=" ".join(f"--confirm {name}" for name in queues),
+            hint=" ".join(f"--confirm {shlex.quote(name)}" for name in queues),
         )
     if not change.confirmed and consent.yes:
         raise RefusedError(
             "not confirmed",
             why=f"--yes is not enough to {change.admission.verb} all of a queue",
-            hint=" ".join(f"--confirm {name}" for name in queues),
+            hint=" ".join(f"--confirm {shlex.quote(name)}" for name in queues),
         )
     inv.confirm(lines, yes=bool(change.confirmed), phrase=" ".join(queues))
 

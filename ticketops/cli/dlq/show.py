@@ -1,6 +1,7 @@
 """`ticketops dlq show`: one dead letter with everything that is known of it."""
 
 import base64
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Final
@@ -168,6 +169,6 @@ def _edit(edit: "Edit") -> dict[str, object]:
 def _tell(inv: Invocation, showing: "Showing", detail: "Detail") -> None:
     tell(inv, showing.trouble)
     if detail.archived:
-        inv.out.note(f"it was discarded and is in the archive: ticketops dlq restore {detail.letter.id}")
+        inv.out.note(f"it was discarded and is in the archive: ticketops dlq restore {shlex.quote(detail.letter.id)}")
     if detail.memory_error:
         inv.out.note(f"its history is not known: {detail.memory_error}")

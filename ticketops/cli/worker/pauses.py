@@ -1,5 +1,6 @@
 """Pausing the workers of a group, and seeing what is paused."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -56,7 +57,7 @@ def pause(
         )
         paused = change.pause(scope, value, reason)
     inv.out.record("worker_pause", {"worker": worker, "group": group.name, **asdict(paused)}, name="worker")
-    flag = f" --{scope} {value}" if value else ""
+    flag = f" --{scope} {shlex.quote(value)}" if value else ""
     inv.out.note(f"workers take note within a second; end it with: ticketops worker resume {worker}{flag}")
 
 

@@ -7,9 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ticketops.domain.alerts.facts import FIELDS, Fact
+from ticketops.domain.conditions import NO_RESULT, TEXT, parsed
 from ticketops.domain.lag.verdicts import Verdict
 from ticketops.errors import ExpressionError
 
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
     import cel
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_SPAN: Final = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(ms|s|m|h|d)\b", re.ASCII)
-_TEXT: Final = re.compile(r'("(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\')')
+_SPAN: Final = re.compile(rf"(?:{TEXT})|(?<![\w.])(\d+(?:\.\d+)?)(ms|s|m|h|d)\b", re.ASCII)
+"""Text in quotes, or a number with a unit."""
+_TEXT: Final = re.compile(TEXT)
 _MEMBER: Final = re.compile(r"\b([a-z]+)\.([a-z_0-9]+)")
-_PLACE: Final = re.compile(r"<input>:(\d{1,6}):(\d{1,6}): ([^\n]*)")
 _WORDS: Final[Mapping[str, str]] = {verdict.value: verdict.value for verdict in Verdict}
-_NO_RESULT: Final = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 LONGEST: Final = 1000
+"""Characters of a condition."""
+_HINT: Final = 'write a condition such as dlq.depth > 100 && dlq.queue == "bookings"'
 
 
 class Severity(StrEnum):
@@ -62,7 +65,7 @@ class Condition:
             return None
         try:
             answer = self._program.execute({**_WORDS, self.area: dict(fact.values)})
-        except _NO_RESULT:
+        except NO_RESULT:
             return None
         return answer if isinstance(answer, bool) else None
 
@@ -70,14 +73,8 @@ class Condition:
 def compiled(rule: Rule) -> Condition:
     """The rule's condition; ExpressionError with the place where it is none."""
     where = f"alert rule {rule.name}"
-    if len(rule.when) > LONGEST:
-        raise ExpressionError(f"{where} is too long", why=f"{len(rule.when)} characters, {LONGEST} are taken")
-    import cel  # noqa: PLC0415 - a native module that only expressions need
-
-    try:
-        program = cel.compile(_in_seconds(rule.when))
-    except ValueError as error:
-        raise _not_understood(where, rule.when, str(error)) from None
+    code, place = _in_seconds(rule.when), partial(_place, rule.when)
+    program = parsed(rule.when, name=where, longest=LONGEST, hint=_HINT, code=code, place=place)
     return Condition(_area(where, rule.when, program), program)
 
 
@@ -96,12 +93,22 @@ def _shown(value: object) -> str:
 
 def _in_seconds(text: str) -> str:
     """The text with spans such as `60s` as seconds; what stands in quotes is left alone."""
-    parts = _TEXT.split(text)
-    return "".join(part if number % 2 else _SPAN.sub(_seconds, part) for number, part in enumerate(parts))
+    return _SPAN.sub(_seconds, text)
 
 
 def _seconds(found: re.Match[str]) -> str:
-    return f"{float(found[1]) * _UNITS[found[2]]:.3f}"
+    return f"{float(found[1]) * _UNITS[found[2]]:.3f}" if found[2] else found[0]
+
+
+def _place(text: str, position: int) -> int:
+    """The position in the text of one in `_in_seconds(text)`; that of a span where it is in one."""
+    grown = 0
+    for found in _SPAN.finditer(text):
+        start, length = found.start() + grown, len(_seconds(found))
+        if position < start + length:
+            return found.start() if found[2] and position > start else position - grown
+        grown += length - len(found[0])
+    return position - grown
 
 
 def _area(where: str, text: str, program: "cel.Program") -> str:
@@ -127,16 +134,3 @@ def _check_fields(where: str, area: str, text: str) -> None:
                 why="there is no such value",
                 hint=f"there are {', '.join(FIELDS[area])}",
             )
-
-
-def _not_understood(where: str, text: str, said: str) -> ExpressionError:
-    place = _PLACE.search(said)
-    if place is None:
-        return ExpressionError(f"{where} cannot be understood", why="it is no CEL expression")
-    why = place[3].removeprefix("Syntax error: ").partition(" expecting ")[0]
-    return ExpressionError(
-        f"{where} cannot be understood",
-        why=f"line {place[1]}, column {place[2]}: {why}",
-        hint='write a condition such as dlq.depth > 100 && dlq.queue == "bookings"',
-        excerpt=f"{text}\n{' ' * (int(place[2]) - 1)}^" if "\n" not in text else "",
-    )

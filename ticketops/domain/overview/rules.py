@@ -1,5 +1,6 @@
 """What each part's figures mean: from which values on a line is not ok, its word, and the command to run next."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from ticketops.domain.lag.verdicts import Grade, Verdict
@@ -98,7 +99,7 @@ def dead_letters(value: DeadLetterFigures, bounds: Thresholds, trends: Trends) -
         threshold=bounds.dead_letters,
         age_seconds=value.oldest_seconds,
         note=_joined([f"{top[1]} {top[0]}" if top else "", _counted(value.groups_new or 0, "groups new in 24 h")]),
-        next=f"ticketops dlq stats --queue {value.queue}" if many else "",
+        next=f"ticketops dlq stats --queue {shlex.quote(value.queue)}" if many else "",
     )
 
 
@@ -117,7 +118,7 @@ def lag(value: Sequence[GroupLag], _: Thresholds, __: Trends) -> Iterator[Check]
             unit=Unit.COUNT,
             age_seconds=oldest.seconds if oldest else None,
             note=_joined([shown, group.judgment.note], "; "),
-            next="" if verdict in _CALM else f"ticketops lag show {group.group}",
+            next="" if verdict in _CALM else f"ticketops lag show {shlex.quote(group.group)}",
         )
 
 
@@ -136,7 +137,7 @@ def states(value: StateFigures, _: Thresholds, __: Trends) -> Iterator[Check]:
             threshold_unit=Unit.SECONDS,
             age_seconds=value.oldest.get(state),
             note=f"{value.counts.get(state, 0)} in this state",
-            next=f"ticketops state stuck --state {state}" if number else "",
+            next=f"ticketops state stuck --state {shlex.quote(state)}" if number else "",
         )
     yield Check(
         area="state",

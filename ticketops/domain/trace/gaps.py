@@ -177,7 +177,7 @@ class _Gaps:
 
     def _compensations(self) -> Iterator[Gap]:
         for row in self.facts.compensations or ():
-            name, command = f"compensation {row.type} {row.id}", f"ticketops dlq show {row.id}"
+            name, command = f"compensation {row.type} {row.id}", f"ticketops dlq show {shlex.quote(row.id)}"
             if row.status in _HOPELESS:
                 error = f": {shorten(row.error, _SHOWN)}" if row.error else ""
                 yield Gap(grade=Grade.BAD, text=f"{name} is {row.status}{error}", next=command)

@@ -1,5 +1,6 @@
 """A dead-letter queue's own faults, as far as the time allows."""
 
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -31,6 +32,6 @@ def queue_findings(
     found = list(of_faults(name, faults))
     if not whole:
         evidence = f"the first {len(faults)} faults were looked at"
-        fix = f"ticketops dlq doctor --queue {name}"
+        fix = f"ticketops dlq doctor --queue {shlex.quote(name)}"
         found.append(Finding(area="dlq", subject=name, grade=Grade.UNKNOWN, evidence=evidence, fix=fix))
     return found or [Finding(area="dlq", subject=name, grade=Grade.OK, evidence="no faults")]

@@ -1,16 +1,11 @@
 """Consumers of queues, asked beside the cluster's groups: the relay of the outbox, the booking worker of Redis."""
 
-import threading
-import time
 from typing import Protocol
 
 from ticketops.domain.lag.backlogs import Backlog, Waiting
 from ticketops.domain.lag.samples import GroupState
 from ticketops.domain.overview.snapshot import OutboxFigures, RelayFigures
-from ticketops.errors import TicketOpsError
-
-_PATIENCE = 0.1
-"""Part of the time-out that is added to it."""
+from ticketops.services.side_by_side import Asking
 
 
 class BacklogSource(Protocol):
@@ -24,49 +19,29 @@ class BacklogSource(Protocol):
 
 
 class Beside:
-    """One consumer of queues. A daemon thread asks: a source that hangs costs its own line and nothing else."""
+    """One consumer of queues; a source that hangs costs its own line and nothing else."""
 
     def __init__(self, group: str, kind: str, source: BacklogSource) -> None:
         """`kind` is `relay` or `queue`."""
         self.group = group
         self.kind = kind
         self._source = source
-        self._busy = False
-        self._done = threading.Event()
-        self._said: Backlog | str = "it was never asked"
-        self._asked = 0.0
-        self._timeout = 0.0
+        self._asking = Asking(f"lag-{kind}", source.read)
 
     def ask(self, timeout: float) -> None:
         """Begin to ask, unless the last question is still under way."""
-        if self._busy:
-            return
-        self._busy, self._asked, self._timeout = True, time.monotonic(), timeout
-        self._done.clear()
-        threading.Thread(target=self._answer, name=f"lag-{self.kind}", daemon=True).start()
+        self._asking.begin(timeout)
 
     def answer(self) -> Backlog | str:
         """What it said, or why nothing is known; waits no longer than the time-out and a tenth after the question."""
-        end = self._asked + self._timeout * (1 + _PATIENCE)
-        if self._done.wait(max(end - time.monotonic(), 0.0)):
-            return self._said
-        return f"no answer for {time.monotonic() - self._asked:.1f} s"
+        answer = self._asking.answer()
+        if answer.error:
+            return answer.error
+        return answer.value if isinstance(answer.value, Backlog) else "it said nothing"
 
     def close(self) -> None:
-        """Give up connections, unless a question is under way."""
-        if not self._busy:
-            self._source.close()
-
-    def _answer(self) -> None:
-        try:
-            said = self._source.read(self._timeout)
-            self._said = said if isinstance(said, Backlog) else "it said nothing"
-        except TicketOpsError as error:
-            self._said = str(error)
-        except Exception as error:  # noqa: BLE001 - the thread's outermost guard: what nobody expected is its line
-            self._said = f"{type(error).__name__}: {error}"
-        self._busy = False
-        self._done.set()
+        """Give up connections, when no question is under way any more."""
+        self._asking.close(self._source.close)
 
 
 def outbox_backlog(table: str, outbox: OutboxFigures, relays: RelayFigures) -> Backlog:

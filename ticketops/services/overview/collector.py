@@ -1,17 +1,13 @@
 """Asks every part side by side, each with a hard time-out, so that one that hangs costs its own line only."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from ticketops.domain.overview.snapshot import Reading, Snapshot, Source
-from ticketops.errors import BackendUnavailable, DeniedError, TicketOpsError
-
-_PATIENCE: Final = 0.1
-"""Part of the time-out that is added to it for parts that keep their own."""
+from ticketops.services.side_by_side import Answer, Asking
 
 
 class Part(Protocol):
@@ -28,21 +24,37 @@ class Part(Protocol):
         """Give up connections; idempotent."""
 
 
-@dataclass(slots=True)
 class _Asked:
     """A part with what it last said; shared between the collector and the part's thread."""
 
-    part: Part
-    reading: Reading[Any] | None = None
-    busy: bool = False
-    """A question is still under way: it is not asked again before that one has ended."""
-    since: float = 0.0
-    """When the question under way was asked, on the monotonic clock."""
-    done: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, part: Part, now: Callable[[], datetime]) -> None:
+        self.part = part
+        self.asking: Asking[object] = Asking("-".join(part.place), part.read, self._told)
+        self._now = now
+        self._reading: Reading[Any] | None = None
+
+    def reading(self, silent_after: float) -> Reading[Any] | None:
+        """What it last said, or that it has been silent for so many seconds; None where nothing is known yet."""
+        if self.asking.busy and (self.asking.waited or 0.0) >= silent_after:
+            return self._read(self.asking.silence())
+        return self._reading
+
+    def _told(self, answer: Answer[object]) -> None:
+        self._reading = self._read(answer)
+
+    def _read(self, answer: Answer[object]) -> Reading[Any]:
+        """The answer at this moment; a failure keeps the value of the last answer."""
+        moment = self._now()
+        if answer.ok:
+            return Reading(value=answer.value, at=moment, asked_at=moment, took=answer.took)
+        base = self._reading or Reading(asked_at=moment)
+        return replace(
+            base, asked_at=moment, took=answer.took, error=answer.error, hint=answer.hint, denied=answer.denied
+        )
 
 
 class Collector:
-    """Makes snapshots. Daemon threads: nothing that hangs keeps the process alive."""
+    """Makes snapshots."""
 
     def __init__(
         self,
@@ -57,73 +69,33 @@ class Collector:
 
         `every`: seconds after a question before the same part is asked again; what it said stands meanwhile.
         """
-        self._asked = [_Asked(part) for part in parts]
+        self._asked = [_Asked(part, now) for part in parts]
         self._every = every
         self._context = context
         self._timeout = timeout
         self._now = now
 
     def collect(self, patience: float | None = None) -> Snapshot:
-        """A new snapshot, at most the time-out and a tenth after the call.
+        """A new snapshot, at most the time-out and a tenth after the call; who hangs since earlier is not waited for.
 
         With `patience` (seconds) at most so long after it: parts that may still answer in time then show what they
         said before, and are left out where they never said anything.
         """
-        at = self._now()
+        at, started = self._now(), time.monotonic()
         for asked in self._asked:
-            self._ask(asked)
-        wait = self._timeout * (1 + _PATIENCE) if patience is None else patience
-        deadline = time.monotonic() + wait
+            waited = asked.asking.waited
+            if waited is None or waited >= self._every:
+                asked.asking.begin(self._timeout)
         for asked in self._asked:
-            asked.done.wait(max(deadline - time.monotonic(), 0.0))
-        said = {asked.part.place: self._reading(asked, final=patience is None) for asked in self._asked}
+            asked.asking.wait(None if patience is None else patience - (time.monotonic() - started))
+        silent_after = 0.0 if patience is None else self._timeout
+        said = {asked.part.place: asked.reading(silent_after) for asked in self._asked}
         return _snapshot(at, self._context, {place: reading for place, reading in said.items() if reading is not None})
 
     def close(self) -> None:
-        """Give up what can be given up at once; what hangs is left to the end of the process."""
+        """Give up what can be given up at once; what hangs is given up when it has ended."""
         for asked in self._asked:
-            if not asked.busy:
-                asked.part.close()
-
-    def _ask(self, asked: _Asked) -> None:
-        fresh = asked.since and time.monotonic() - asked.since < self._every
-        if asked.busy or fresh:
-            return
-        asked.busy, asked.since = True, time.monotonic()
-        asked.done.clear()
-        name = "-".join(asked.part.place)
-        threading.Thread(target=self._answer, args=(asked,), name=f"collect-{name}", daemon=True).start()
-
-    def _answer(self, asked: _Asked) -> None:
-        started = time.monotonic()
-        last = asked.reading
-        try:
-            value = asked.part.read(self._timeout)
-        except TicketOpsError as error:
-            reading = _failed(last, error, self._now(), time.monotonic() - started)
-        except Exception as error:  # noqa: BLE001 - the thread's outermost guard: what nobody expected is the part's line
-            reading = _failed(last, TicketOpsError(type(error).__name__, why=str(error)), self._now(), 0.0)
-        else:
-            moment = self._now()
-            reading = Reading(value=value, at=moment, asked_at=moment, took=time.monotonic() - started)
-        asked.reading = reading
-        asked.busy = False
-        asked.done.set()
-
-    def _reading(self, asked: _Asked, *, final: bool) -> Reading[Any] | None:
-        if asked.reading is not None and not asked.busy:
-            return asked.reading
-        waited = time.monotonic() - asked.since
-        if not final and waited < self._timeout:
-            return asked.reading
-        silence = BackendUnavailable("the source", why=f"no answer for {waited:.1f} s")
-        return replace(_failed(asked.reading, silence, self._now(), waited), error=f"no answer for {waited:.1f} s")
-
-
-def _failed(last: Reading[Any] | None, error: TicketOpsError, now: datetime, took: float) -> Reading[Any]:
-    base = last or Reading(asked_at=now)
-    denied = isinstance(error, DeniedError)
-    return replace(base, asked_at=now, took=took, error=str(error), hint=error.hint, denied=denied)
+            asked.asking.close(asked.part.close)
 
 
 def _snapshot(at: datetime, context: str, readings: Mapping[tuple[str, ...], Reading[Any]]) -> Snapshot:

@@ -1,5 +1,6 @@
 """Places that may hold what stuck subjects wait for: dead-letter queues, and consumers that are behind."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -56,7 +57,7 @@ def _about(letter: DeadLetter, names: Mapping[str, str]) -> set[str]:
 
 def _clue(queue: str, letter: DeadLetter) -> Clue:
     text = f"a dead letter in {queue}: {letter.reason}"
-    return Clue(Missing.DEAD_LETTER, text, f"ticketops dlq show {letter.id} --queue {queue}")
+    return Clue(Missing.DEAD_LETTER, text, f"ticketops dlq show {shlex.quote(letter.id)} --queue {shlex.quote(queue)}")
 
 
 class ConsumerClues:
@@ -93,7 +94,7 @@ class ConsumerClues:
 
     def _clue(self) -> Clue | None:
         found = [group for group in self._look() if group.group == self._group]
-        show = f"ticketops lag show {self._group}"
+        show = f"ticketops lag show {shlex.quote(self._group)}"
         if not found:
             return Clue(Missing.CONSUMER, f"the consumer group {self._group} does not exist", show)
         (group,) = found
