@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import pytest
 
+from support.forks import can_fork, forks
 from ticketops.cli.main import run
 
 _TESTS = Path(__file__).parents[1]
@@ -48,12 +50,15 @@ class Cli:
     def __call__(
         self, *words: object, env: Mapping[str, str] | None = None, text: str = "", full_disk: bool = False
     ) -> Result:
-        """Run to the end, with pipes for streams; with `full_disk`, what goes to stdout finds no room."""
+        """Run to the end, without a terminal; with `full_disk`, what goes to stdout finds no room."""
+        variables = self.environment(env)
+        if can_fork(variables) and not full_disk:
+            return self._forked(words, variables, text)
         with full_device(full_disk) as full:
             done = subprocess.run(
                 self.command(words),
                 input=text,
-                env=self.environment(env),
+                env=variables,
                 cwd=self.folder,
                 stdout=full or subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -62,6 +67,17 @@ class Cli:
                 check=False,
             )
         return Result(done.returncode, done.stdout or "", done.stderr)
+
+    def _forked(self, words: Sequence[object], variables: Mapping[str, str], text: str) -> Result:
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(text.encode())
+            given.seek(0)
+            process = forks().start(self.command(words)[1:], variables, self.folder, (given, out, err))
+            try:
+                code = process.wait(self.timeout)
+            finally:
+                process.kill()
+            return Result(code, *(_text(stream) for stream in (out, err)))
 
     def here(self, *words: object, env: Mapping[str, str] | None = None, text: str = "") -> Result:
         """Run to the end in this process: for the many commands whose process is not what a test is about."""
@@ -123,6 +139,11 @@ class Cli:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         paths = {"HOME": home, "XDG_CONFIG_HOME": f"{home}/xdg", "PYTHONPATH": str(_TESTS)}
         return {**kept, **paths, **self.variables, **(more or {})}
+
+
+def _text(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode()
 
 
 def _stream(text: str = "") -> io.TextIOWrapper:

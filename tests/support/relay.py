@@ -1,6 +1,7 @@
 """The relay as a process: started from a configuration of its own, watched through its log and its HTTP port."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from support.cli import Cli, Result, full_device
 from support.engines import MakeTopic
+from support.forks import Fork, can_fork, forks
 from support.waiting import eventually
 from ticketops.backends.postgres.upgrade import PostgresSchema
 from ticketops.domain.database import UpgradeRequest
@@ -106,21 +108,23 @@ class RelayProcess:
     started: str = "relay started"
     """The line of the log that says that it has joined."""
     starts: int = 0
-    _process: "subprocess.Popen[bytes] | None" = None
+    _process: "subprocess.Popen[bytes] | Fork | None" = None
 
     def start(self, *, ready: bool = True) -> Self:
         """Start it; `ready` waits until it has joined."""
         self.starts += 1
         config = self.site.write(self.name)
-        with self.log_file.open("ab") as log, full_device(self.full_disk) as full:
-            self._process = subprocess.Popen(
-                [sys.executable, *self.launcher, "--config", str(config), *self.verb, *self.words],
-                env=self.site.cli.environment(self.env),
-                cwd=self.site.cli.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=full or log,
-            )
+        words = [*self.launcher, "--config", str(config), *self.verb, *self.words]
+        variables, folder = self.site.cli.environment(self.env), self.site.cli.folder
+        with self.log_file.open("ab") as log, full_device(self.full_disk) as full, Path(os.devnull).open("r+b") as null:
+            streams = (null, null, full or log)
+            if can_fork(variables):
+                self._process = forks().start(words, variables, folder, streams)
+            else:
+                stdin, stdout, stderr = streams
+                self._process = subprocess.Popen(
+                    [sys.executable, *words], env=variables, cwd=folder, stdin=stdin, stdout=stdout, stderr=stderr
+                )
         if ready:
             self.wait_for(self.started)
         return self
@@ -161,7 +165,7 @@ class RelayProcess:
         return found
 
     @property
-    def process(self) -> "subprocess.Popen[bytes]":
+    def process(self) -> "subprocess.Popen[bytes] | Fork":
         assert self._process is not None, f"{self.name} was not started"
         return self._process
 

@@ -11,6 +11,7 @@ from ticketops.cli.cells import Graded, Show
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.output import Column, Section
+from ticketops.cli.parameters import DryRun, Yes
 from ticketops.errors import NotFoundError, TicketOpsError
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
 _GRADES = {"critical": "bad", "warning": "warn", "info": "ok"}
 _HOLDING = (
     Column("severity", show=Show.VERDICT),
@@ -120,8 +119,8 @@ def silence(
     span: Annotated[str, typer.Option("--for", metavar="SPAN", help="How long: 30m, 2h, 3d.")],
     subject: Annotated[str, typer.Option("--subject", help="Only this subject, such as a queue or a group.")] = "*",
     reason: Annotated[str, typer.Option("--reason-text", help="Why; shown with the silence.")] = "",
-    dry_run: _DryRun = False,
-    yes: _Yes = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> None:
     """Keep alerts back for a while; what fires still when the silence ends is told then."""
     from ticketops.domain.selectors import parse_span  # noqa: PLC0415
@@ -140,8 +139,8 @@ def unsilence(
     ctx: typer.Context,
     number: Annotated[int, typer.Argument(metavar="ID", help="As `alerts list` shows it.")],
     *,
-    dry_run: _DryRun = False,
-    yes: _Yes = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> None:
     """End a silence now."""
     inv = invocation(ctx)
@@ -154,7 +153,8 @@ def unsilence(
 @app.command()
 def run(ctx: typer.Context) -> int:
     """Evaluate the rules again and again and tell the targets; of several, one evaluates and the others stand by."""
-    from ticketops.cli.process import Signals, Systemd, configure_logs, host, logs_json  # noqa: PLC0415
+    from ticketops.cli.daemons import run_loop, take_signals  # noqa: PLC0415
+    from ticketops.cli.process import configure_logs  # noqa: PLC0415
     from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
     from ticketops.services.loop import Loop  # noqa: PLC0415
     from ticketops.wiring.alerts import open_delivery, open_evaluator  # noqa: PLC0415
@@ -163,17 +163,11 @@ def run(ctx: typer.Context) -> int:
     config, failures = inv.config, list[BaseException]()
     require_writable(Access(config.context, config.read_only), "alerts run")
     configure_logs(config.log, inv.settings.secrets)
-    signals = Signals(as_json=logs_json(config.log))
-    signals.install()
+    stopping = take_signals(config.log)
     with _store(inv) as store, _overview(inv) as overview:
         round_ = _Round(open_evaluator(config, store), open_delivery(config, store), overview, config.alerts.interval)
         loop = Loop("alerts", round_, on_fatal=failures.append)
-        loop.start()
-        host(lambda tick: bool(signals.stopping.wait(tick) or failures), lambda: True, signals.stopping, Systemd())
-        loop.stop()
-        loop.join(config.alerts.delivery_timeout + config.status.timeout)
-    if failures:
-        raise failures[0]
+        run_loop(loop, failures, stopping, config.alerts.delivery_timeout + config.status.timeout)
     return ExitCode.DONE
 
 

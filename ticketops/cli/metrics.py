@@ -42,7 +42,8 @@ def command(
 
 
 def _serve(inv: Invocation, overview: "Overview", exporter: "SnapshotExporter", every: float) -> int:
-    from ticketops.cli.process import Signals, Systemd, configure_logs, host, logs_json  # noqa: PLC0415
+    from ticketops.cli.daemons import run_loop, take_signals  # noqa: PLC0415
+    from ticketops.cli.process import configure_logs  # noqa: PLC0415
     from ticketops.services.exposition import Exposition, Health, Probes  # noqa: PLC0415
     from ticketops.services.loop import Loop  # noqa: PLC0415
 
@@ -53,18 +54,13 @@ def _serve(inv: Invocation, overview: "Overview", exporter: "SnapshotExporter", 
         return every
 
     configure_logs(config.log, inv.settings.secrets)
-    signals = Signals(as_json=logs_json(config.log))
-    signals.install()
+    stopping = take_signals(config.log)
     live = Health(ok=True, reason="alive")
     server = Exposition(config.http, Probes(lambda: live, exporter.ready, exporter.exposition))
-    loop = Loop("snapshot", look, on_fatal=failures.append)
     server.start()
     inv.out.note(f"answers http://{server.address}/metrics, /livez and /readyz")
-    loop.start()
-    host(lambda tick: bool(signals.stopping.wait(tick) or failures), lambda: True, signals.stopping, Systemd())
-    loop.stop()
-    loop.join(_STOP_TIMEOUT)
-    server.stop()
-    if failures:
-        raise failures[0]
+    try:
+        run_loop(Loop("snapshot", look, on_fatal=failures.append), failures, stopping, _STOP_TIMEOUT)
+    finally:
+        server.stop()
     return ExitCode.DONE

@@ -15,6 +15,7 @@ from ticketops.cli.cells import Show
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.output import Column
+from ticketops.cli.parameters import DryRun, Yes
 from ticketops.cli.selecting import Said, read_ids, selecting
 from ticketops.errors import NotFoundError, UsageError
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 _LIST_LIMIT = 50
-_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
 _Reason = Annotated[str, typer.Option("--reason-text", help="Why; kept in the audit log.")]
 
 _ROW = (
@@ -106,7 +105,7 @@ def show(ctx: typer.Context, event_id: Annotated[str, typer.Argument(metavar="ID
 @app.command()
 @selecting
 def retry(
-    ctx: typer.Context, said: Said, *, dry_run: _DryRun = False, yes: _Yes = False, reason_text: _Reason = ""
+    ctx: typer.Context, said: Said, *, dry_run: DryRun = False, yes: Yes = False, reason_text: _Reason = ""
 ) -> int:
     """Make failed and held-back events due at once; they keep their place in the order."""
     from ticketops.domain.changes import Action  # noqa: PLC0415
@@ -117,7 +116,7 @@ def retry(
 @app.command()
 @selecting
 def skip(
-    ctx: typer.Context, said: Said, *, dry_run: _DryRun = False, yes: _Yes = False, reason_text: _Reason = ""
+    ctx: typer.Context, said: Said, *, dry_run: DryRun = False, yes: Yes = False, reason_text: _Reason = ""
 ) -> int:
     """Make waiting events dead letters now, so that their aggregates go on."""
     from ticketops.domain.changes import Action  # noqa: PLC0415
@@ -128,7 +127,7 @@ def skip(
 @app.command()
 @selecting
 def cleanup(
-    ctx: typer.Context, said: Said, *, dry_run: _DryRun = False, yes: _Yes = False, reason_text: _Reason = ""
+    ctx: typer.Context, said: Said, *, dry_run: DryRun = False, yes: Yes = False, reason_text: _Reason = ""
 ) -> int:
     """Delete published events that are older than outbox.retention_days, or than --older-than."""
     from ticketops.domain.changes import Action  # noqa: PLC0415
@@ -147,8 +146,8 @@ def replay(  # noqa: PLR0913 - one argument per option
     ] = "published",
     rate: Annotated[float | None, typer.Option("--rate", min=0.1, help="Most events per second.")] = None,
     after: Annotated[str, typer.Option("--after", metavar="ID", help="Go on after this event.")] = "",
-    dry_run: _DryRun = False,
-    yes: _Yes = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     reason_text: _Reason = "",
 ) -> int:
     """Publish events again that are published already, in order, at least once; their rows stay as they are."""

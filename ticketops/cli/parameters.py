@@ -4,11 +4,16 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from ticketops.errors import UsageError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
+PauseReason = Annotated[str, typer.Option("--reason-text", help="Why; kept with the pause and in the audit log.")]
 
 
 def taking(template: Callable[..., None], made: Callable[..., object], *, name: str = "said") -> Decorator:

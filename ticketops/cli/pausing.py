@@ -1,14 +1,12 @@
 """What `relay pause` and `relay resume` have in common: their options, and the part of the outbox they mean."""
 
-import functools
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ticketops.cli.frame import Invocation
+from ticketops.cli.parameters import DryRun, PauseReason, Yes, taking
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,32 +43,20 @@ class Change:
         return part
 
 
-def changing_pauses(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command every option of a change to the pauses; it gets them as its argument `change`."""
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "change"]
-    chosen = list(inspect.signature(_options).parameters.values())
-    names = [parameter.name for parameter in chosen]
-
-    @functools.wraps(command)
-    def wrapped(**values: Any) -> Any:  # noqa: ANN401 - Typer passes what it parsed
-        change = Change(**{name: values.pop(name) for name in names})
-        return command(change=change, **values)
-
-    wrapped.__signature__ = inspect.Signature([*own, *chosen])  # type: ignore[attr-defined]  # read by Typer
-    wrapped.__annotations__ = {p.name: p.annotation for p in (*own, *chosen)} | {"return": None}
-    return wrapped
-
-
 def _options(
     *,
     topic: Annotated[str, typer.Option("--topic", help="Only events for this topic.")] = "",
     aggregate_type: Annotated[str, typer.Option("--aggregate-type", help="Only events of this aggregate type.")] = "",
     shard: Annotated[int | None, typer.Option("--shard", min=0, help="Only this shard.")] = None,
-    reason: Annotated[str, typer.Option("--reason-text", help="Why; kept with the pause and in the audit log.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    reason: PauseReason = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> None:
     """The template of the options."""
+
+
+changing_pauses = taking(_options, Change, name="change")
+"""Gives a command every option of a change to the pauses, as its argument `change`."""
 
 
 def open_pauses(inv: Invocation) -> "Pauses":

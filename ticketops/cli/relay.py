@@ -1,7 +1,7 @@
 """`ticketops relay`: run the outbox relay, look at the relays that run, pause and resume them."""
 
-from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,10 +14,7 @@ from ticketops.cli.pausing import Change, changing_pauses, open_pauses
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
-    from ticketops.config import Config
     from ticketops.domain.relay import RelayStatus
-    from ticketops.services.metrics import RelayMetrics
-    from ticketops.services.relay.daemon import RelayDaemon
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -45,7 +42,8 @@ def run(
 
 def _run_relay(inv: Invocation, *, once: bool, drain: bool) -> int:
     from ticketops import wiring  # noqa: PLC0415
-    from ticketops.cli.process import Signals, Systemd, hand_over_quickly, host, logs_json  # noqa: PLC0415
+    from ticketops.cli import daemons  # noqa: PLC0415
+    from ticketops.services.exposition import Probes  # noqa: PLC0415
     from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
     from ticketops.services.metrics import RelayMetrics  # noqa: PLC0415
     from ticketops.services.relay.daemon import Until  # noqa: PLC0415
@@ -56,58 +54,26 @@ def _run_relay(inv: Invocation, *, once: bool, drain: bool) -> int:
     until = Until.ONE_BATCH if once else Until.EMPTY if drain else Until.STOPPED
     metrics = RelayMetrics(config.outbox.topics)
     daemon = wiring.open_relay(config, metrics, until)
-    hand_over_quickly()
-    signals = Signals(as_json=logs_json(config.log))
-    signals.install()
-    stop_http = _serve(config, daemon, metrics)
-    try:
-        if not start(daemon, config.relay, signals.stopping, patient=until is Until.STOPPED):
-            return ExitCode.DONE
-        host(daemon.wait, lambda: daemon.live().ok, signals.stopping, Systemd())
-        clean = daemon.stop(config.relay.stop_timeout)
-    finally:
-        stop_http()
-    if daemon.failure is not None:
-        raise daemon.failure
-    return ExitCode.DONE if clean else ExitCode.PARTLY
-
-
-def _serve(config: "Config", daemon: "RelayDaemon", metrics: "RelayMetrics") -> Callable[[], None]:
-    """Open the HTTP port; answers what closes it."""
-    if not config.http.enabled:
-        return lambda: None
-    import structlog  # noqa: PLC0415
-
-    from ticketops.services.exposition import Exposition, Probes  # noqa: PLC0415
-
     probes = Probes(daemon.live, lambda: daemon.ready(config.http.ready_max_age), metrics.exposition)
-    server = Exposition(config.http, probes)
-    server.start()
-    structlog.get_logger("ticketops").info("answers /livez, /readyz and /metrics", part="http", address=server.address)
-    return server.stop
+    begin = partial(start, daemon, config.relay, patient=until is Until.STOPPED)
+    return daemons.run(config, daemon, begin, probes, config.relay.stop_timeout)
 
 
 def _run_shadow(inv: Invocation) -> int:
     from ticketops import wiring  # noqa: PLC0415
-    from ticketops.cli.process import Signals, Systemd, host, logs_json  # noqa: PLC0415
+    from ticketops.cli.daemons import run_loop, take_signals  # noqa: PLC0415
     from ticketops.services.loop import Loop  # noqa: PLC0415
-    from ticketops.services.relay.start import try_until  # noqa: PLC0415
+    from ticketops.services.start import try_until  # noqa: PLC0415
 
     shadow, failures = wiring.open_shadow(inv.config), list[BaseException]()
-    signals = Signals(as_json=logs_json(inv.config.log))
-    signals.install()
+    stopping = take_signals(inv.config.log)
     try:
-        if not try_until(shadow.check, signals.stopping, part="shadow"):
+        if not try_until(shadow.check, stopping, part="shadow"):
             return ExitCode.DONE
     finally:
         shadow.close()
     loop = Loop("shadow", shadow.step, on_fatal=failures.append, at_end=shadow.close)
-    loop.start()
-    host(lambda tick: bool(signals.stopping.wait(tick) or failures), lambda: True, signals.stopping, Systemd())
-    loop.stop()
-    loop.join(inv.config.relay.stop_timeout)
-    if failures:
-        raise failures[0]
+    run_loop(loop, failures, stopping, inv.config.relay.stop_timeout)
     return ExitCode.DONE
 
 

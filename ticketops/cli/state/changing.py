@@ -9,7 +9,7 @@ import typer
 
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
-from ticketops.cli.parameters import ids_from_stdin
+from ticketops.cli.parameters import DryRun, Yes, ids_from_stdin
 from ticketops.cli.state.looking import subject_row
 from ticketops.cli.state.options import Key, MachineName, States, chosen_states
 from ticketops.errors import RefusedError, UsageError
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from ticketops.domain.subjects import Subject
     from ticketops.services.transitions.expiry import Expiry
 
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
-_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-
 
 def fire(
     ctx: typer.Context,
@@ -28,8 +25,8 @@ def fire(
     event: Annotated[str, typer.Argument(metavar="EVENT", help="The event; `state show KEY` lists what it takes.")],
     *,
     machine: MachineName = "booking",
-    dry_run: _DryRun = False,
-    yes: _Yes = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     reason_text: Annotated[
         str, typer.Option("--reason-text", help="Why; kept in the history and the audit log, and told in the event.")
     ] = "",
@@ -67,8 +64,8 @@ def expire(  # noqa: PLR0913 - one argument per option
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many, longest over first.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are past their time; said on purpose.")] = False,
-    dry_run: _DryRun = False,
-    yes: _Yes = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     reason_text: Annotated[str, typer.Option("--reason-text", help="Why; kept in the history and the audit log.")] = "",
     daemon: Annotated[
         bool,

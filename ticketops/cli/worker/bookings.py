@@ -9,7 +9,7 @@ import typer
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.output import Column
-from ticketops.cli.worker.running import serve, told
+from ticketops.cli.worker.running import told
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,29 +71,15 @@ def bookings(
 
 
 def _run(config: "Config", *, drain: bool) -> int:
-    from ticketops.cli.process import Signals, Systemd, hand_over_quickly, host, logs_json  # noqa: PLC0415
+    from ticketops.cli.daemons import run_worker  # noqa: PLC0415
     from ticketops.services.bookings.metrics import BookingMetrics  # noqa: PLC0415
-    from ticketops.services.consumers.start import start  # noqa: PLC0415
     from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
     from ticketops.wiring.bookings import open_booking_worker  # noqa: PLC0415
 
     require_writable(Access(config.context, config.read_only), "worker bookings")
     metrics = BookingMetrics()
     daemon = open_booking_worker(config, metrics, drain=drain)
-    hand_over_quickly()
-    signals = Signals(as_json=logs_json(config.log))
-    signals.install()
-    stop_http = serve(config, daemon.live, daemon.ready, metrics.exposition)
-    try:
-        if not start(daemon.start, signals.stopping, patient=not drain):
-            return ExitCode.DONE
-        host(daemon.wait, lambda: daemon.live().ok, signals.stopping, Systemd())
-        clean = daemon.stop(config.worker.stop_timeout)
-    finally:
-        stop_http()
-    if daemon.failure is not None:
-        raise daemon.failure
-    return ExitCode.DONE if clean else ExitCode.PARTLY
+    return run_worker(config, daemon, metrics.exposition, drain=drain)
 
 
 def _hand_back(inv: Invocation, config: "Config", *, yes: bool, dry_run: bool) -> int:

@@ -10,6 +10,7 @@ import typer
 
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.cli.output import Column
+from ticketops.cli.parameters import DryRun, PauseReason, Yes, taking
 from ticketops.errors import BackendUnavailable, UsageError
 
 if TYPE_CHECKING:
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
 _BOOKINGS = "bookings"
 _WORKERS = ("payments", "emails", _BOOKINGS)
-_Worker = Annotated[str, typer.Argument(metavar="WORKER", help="payments, emails or bookings.")]
-_Topic = Annotated[str, typer.Option("--topic", help="Only records of this topic.")]
-_Show = Annotated[str, typer.Option("--show", help="Only items of this show; of bookings.")]
-_Reason = Annotated[str, typer.Option("--reason-text", help="Why; kept with the pause and in the audit log.")]
-_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
 _COLUMNS = (
     Column("worker", keep=True),
     Column("group", keep=True),
@@ -36,49 +31,56 @@ _COLUMNS = (
 )
 
 
-def pause(
-    ctx: typer.Context,
-    worker: _Worker,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What the command line said of a change to the pauses."""
+
+    worker: str
+    topic: str
+    show: str
+    reason: str
+    dry_run: bool
+    yes: bool
+
+
+def _options(
+    worker: Annotated[str, typer.Argument(metavar="WORKER", help="payments, emails or bookings.")],
     *,
-    topic: _Topic = "",
-    show: _Show = "",
-    reason: _Reason = "",
-    dry_run: _DryRun = False,
-    yes: _Yes = False,
+    topic: Annotated[str, typer.Option("--topic", help="Only records of this topic.")] = "",
+    show: Annotated[str, typer.Option("--show", help="Only items of this show; of bookings.")] = "",
+    reason: PauseReason = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> None:
+    """The template of the options."""
+
+
+@taking(_options, _Said)
+def pause(ctx: typer.Context, *, said: _Said) -> None:
     """Stop reading, durably, until resumed: every process of the worker's group, or one topic or show of it."""
     inv = invocation(ctx)
-    group = _group(inv, worker)
-    scope, value = _scope(group, topic, show)
+    group = _group(inv, said.worker)
+    scope, value = _scope(group, said.topic, said.show)
     with _opened(inv, group) as change:
-        what = f"worker {worker} {value}".strip()
-        inv.confirm(
-            [f"pause {what} in group {group.name}; what comes waits, nothing is lost"], yes=yes, dry_run=dry_run
-        )
-        paused = change.pause(scope, value, reason)
-    inv.out.record("worker_pause", {"worker": worker, "group": group.name, **asdict(paused)}, name="worker")
+        what = f"worker {said.worker} {value}".strip()
+        line = f"pause {what} in group {group.name}; what comes waits, nothing is lost"
+        inv.confirm([line], yes=said.yes, dry_run=said.dry_run)
+        paused = change.pause(scope, value, said.reason)
+    inv.out.record("worker_pause", {"worker": said.worker, "group": group.name, **asdict(paused)}, name="worker")
     flag = f" --{scope} {shlex.quote(value)}" if value else ""
-    inv.out.note(f"workers take note within a second; end it with: ticketops worker resume {worker}{flag}")
+    inv.out.note(f"workers take note within a second; end it with: ticketops worker resume {said.worker}{flag}")
 
 
-def resume(
-    ctx: typer.Context,
-    worker: _Worker,
-    *,
-    topic: _Topic = "",
-    show: _Show = "",
-    reason: _Reason = "",
-    dry_run: _DryRun = False,
-    yes: _Yes = False,
-) -> None:
+@taking(_options, _Said)
+def resume(ctx: typer.Context, *, said: _Said) -> None:
     """End a pause; without --topic or --show, the pause of everything."""
     inv = invocation(ctx)
-    group = _group(inv, worker)
-    scope, value = _scope(group, topic, show)
+    group = _group(inv, said.worker)
+    scope, value = _scope(group, said.topic, said.show)
     with _opened(inv, group) as change:
-        what = f"worker {worker} {value}".strip()
-        inv.confirm([f"resume {what} in group {group.name}"], yes=yes, dry_run=dry_run)
-        change.resume(scope, value, reason)
+        what = f"worker {said.worker} {value}".strip()
+        inv.confirm([f"resume {what} in group {group.name}"], yes=said.yes, dry_run=said.dry_run)
+        change.resume(scope, value, said.reason)
     inv.out.note("resumed; workers take note within a second")
 
 

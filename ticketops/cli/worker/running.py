@@ -1,18 +1,15 @@
 """Running one worker in this process."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ticketops.cli.exits import ExitCode
 from ticketops.cli.frame import Invocation, invocation
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
     from ticketops.config import Config
-    from ticketops.services.exposition import Health
     from ticketops.wiring.workers import Choice
 
 From = Annotated[
@@ -109,9 +106,8 @@ def told(inv: Invocation, percentage: int | None) -> "Config":
 
 
 def _run(config: "Config", choice: "Choice", *, shadow: bool) -> int:
-    from ticketops.cli.process import Signals, Systemd, hand_over_quickly, host, logs_json  # noqa: PLC0415
+    from ticketops.cli.daemons import run_worker  # noqa: PLC0415
     from ticketops.services.consumers.metrics import WorkerMetrics  # noqa: PLC0415
-    from ticketops.services.consumers.start import start  # noqa: PLC0415
     from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
     from ticketops.wiring import workers  # noqa: PLC0415
 
@@ -119,33 +115,4 @@ def _run(config: "Config", choice: "Choice", *, shadow: bool) -> int:
         require_writable(Access(config.context, config.read_only), f"worker {choice.worker}")
     metrics = WorkerMetrics(choice.worker, workers.job_of(config, choice.worker).backends)
     daemon = (workers.open_shadow if shadow else workers.open_worker)(config, choice, metrics)
-    hand_over_quickly()
-    signals = Signals(as_json=logs_json(config.log))
-    signals.install()
-    stop_http = serve(config, daemon.live, daemon.ready, metrics.exposition)
-    try:
-        if not start(daemon.start, signals.stopping, patient=not choice.drain):
-            return ExitCode.DONE
-        host(daemon.wait, lambda: daemon.live().ok, signals.stopping, Systemd())
-        clean = daemon.stop(config.worker.stop_timeout)
-    finally:
-        stop_http()
-    if daemon.failure is not None:
-        raise daemon.failure
-    return ExitCode.DONE if clean else ExitCode.PARTLY
-
-
-def serve(
-    config: "Config", live: "Callable[[], Health]", ready: "Callable[[], Health]", metrics: Callable[[], bytes]
-) -> Callable[[], None]:
-    """Open the HTTP port; answers what closes it."""
-    if not config.http.enabled:
-        return lambda: None
-    import structlog  # noqa: PLC0415
-
-    from ticketops.services.exposition import Exposition, Probes  # noqa: PLC0415
-
-    server = Exposition(config.http, Probes(live, ready, metrics))
-    server.start()
-    structlog.get_logger("ticketops").info("answers /livez, /readyz and /metrics", part="http", address=server.address)
-    return server.stop
+    return run_worker(config, daemon, metrics.exposition, drain=choice.drain)

@@ -1,4 +1,4 @@
-"""Starting a worker: patient with backends that are down, not with what must be mended."""
+"""Starting a daemon: patient with what passes by itself, not with what must be mended."""
 
 import threading
 from collections.abc import Callable
@@ -11,15 +11,24 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 5.0
 
 
-def start(start_once: Callable[[], None], stopping: threading.Event, *, patient: bool) -> bool:
-    """Start; False where `stopping` was set first. With `patient`, a transient trouble is waited for without end."""
-    log = structlog.get_logger("ticketops").bind(part="worker")
+def try_until(
+    attempt: Callable[[], None],
+    stopping: threading.Event,
+    waits_for: Callable[[TicketOpsError], bool] = lambda error: error.transient,
+    *,
+    part: str,
+) -> bool:
+    """Call `attempt` until it succeeds; False where `stopping` was set first.
+
+    An error that `waits_for` accepts is logged once and waited for, any other is raised.
+    """
+    log = structlog.get_logger("ticketops").bind(part=part)
     pause, told = _FIRST_PAUSE, ""
     while not stopping.is_set():
         try:
-            start_once()
+            attempt()
         except TicketOpsError as error:
-            if not (patient and error.transient):
+            if not waits_for(error):
                 raise
             if told != error.what:
                 log.warning(error.what, why=error.why, hint=error.hint, then="tries again until it succeeds")
