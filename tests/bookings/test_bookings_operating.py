@@ -174,7 +174,7 @@ def test_an_idle_worker_takes_a_new_item_soon(booking_works: BookingWorks, make_
     for number in range(5):
         item = works.add(f"E{number}")
         eventually(lambda item=item: (item, 1) in works.effects, 5, every=0.005)  # type: ignore[misc]
-    assert worker.metric(ITEMS.format("processed")) == 5.0
+    eventually(lambda: worker.metric(ITEMS.format("processed")) == 5.0)
     assert worker.stop() == 0
 
 

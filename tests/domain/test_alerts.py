@@ -75,7 +75,7 @@ def test_what_is_no_condition_says_where(when: str, said: str) -> None:
     [
         ("outbox.oldest > 60s && && true", "line 1, column 24", "&& true"),
         ("outbox.oldest > 1.5m 5m", "line 1, column 22", "5m"),
-        ('outbox.oldest > 60s ||\n  lag.lag > 5m && "10m" )', "line 2, column 26", ")"),
+        ('outbox.oldest > 60s ||\n  lag.lag > 5m && "10m" )', "line 2, column 25", ")"),
     ],
 )
 def test_a_mistake_is_shown_where_it_was_written(when: str, place: str, marked: str) -> None:
