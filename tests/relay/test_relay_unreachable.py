@@ -94,8 +94,7 @@ def test_an_outage_of_the_brokers_costs_no_attempt_and_no_lock(
         eventually(_not_ready(relay, "Kafka"), 20)
         assert relay.http("/livez")[0] == 200
         assert fragile.one(_OPEN) == 0
-        status = fragile.run("relay", "status", "-o", "json")
-        assert status.json["relays"][0]["waiting_for"] == "Kafka"
+        eventually(lambda: fragile.run("relay", "status", "-o", "json").json["relays"][0]["waiting_for"] == "Kafka")
         relay.wait_for("waiting", backend="Kafka")
     finally:
         broker.resume()

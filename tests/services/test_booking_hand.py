@@ -205,3 +205,23 @@ def test_an_attempt_that_is_given_up_is_a_time_out_and_what_it_does_later_counts
     assert len(scene.place.waiting) == 1
     assert scene.count("processed") == 0.0
     assert scene.hand.held() == []
+
+
+def test_a_pause_of_everything_that_replaces_one_of_a_show_lets_nothing_of_the_show_slip() -> None:
+    scene, at = Scene(), datetime(2026, 11, 23, tzinfo=UTC)
+    scene.add("a")
+    scene.floor.pause([Pause(PauseScope.SHOW, "E1", "me", "", at)])
+    looks = scene.floor.rest
+
+    def rest_and_be_overtaken() -> float:
+        seconds = looks()
+        scene.floor.pause([Pause(PauseScope.ALL, "", "me", "", at)])
+        return seconds
+
+    scene.floor.rest = rest_and_be_overtaken  # type: ignore[method-assign]
+    scene.hand.step()
+    assert not scene.seen
+    scene.floor.pause([])
+    scene.floor.rest = looks  # type: ignore[method-assign]
+    scene.hand.step()
+    assert scene.seen == [("a", 1)]

@@ -50,8 +50,10 @@ class Floor:
 
     def pause(self, pauses: Collection[Pause]) -> None:
         """These are in force now."""
-        self._paused = any(pause.scope is PauseScope.ALL for pause in pauses)
-        self.paused_shows = frozenset(pause.value for pause in pauses if pause.scope is PauseScope.SHOW)
+        everything = any(pause.scope is PauseScope.ALL for pause in pauses)
+        if not everything:  # else they stay: a hand that was past `rest` already would take what none may take
+            self.paused_shows = frozenset(pause.value for pause in pauses if pause.scope is PauseScope.SHOW)
+        self._paused = everything
 
     @property
     def paused(self) -> bool:
