@@ -142,8 +142,9 @@ class Cli:
 
 
 def _text(stream: IO[bytes]) -> str:
+    """All of it, with newlines as `subprocess` makes them of text."""
     stream.seek(0)
-    return stream.read().decode()
+    return stream.read().decode().replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _stream(text: str = "") -> io.TextIOWrapper:

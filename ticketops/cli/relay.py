@@ -1,5 +1,6 @@
 """`ticketops relay`: run the outbox relay, look at the relays that run, pause and resume them."""
 
+import shlex
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -220,7 +221,9 @@ def pause(ctx: typer.Context, *, change: Change) -> None:
     )
     paused = pauses.pause(part.scope, part.value, change.reason)
     inv.out.record("relay_pause", asdict(paused), name="scope")
-    inv.out.note(f"relays take note within a second; end it with: {' '.join(['ticketops relay resume', *part.flags])}")
+    inv.out.note(
+        f"relays take note within a second; end it with: {shlex.join(['ticketops', 'relay', 'resume', *part.flags])}"
+    )
 
 
 @app.command()
