@@ -33,6 +33,7 @@ SECOND = timedelta(seconds=1)
         DeadLetterSelector(match="äRGER"),
         DeadLetterSelector(match="B.java"),
         DeadLetterSelector(group=group_of(LETTER).id.upper()),
+        DeadLetterSelector(group=f"00000000, {group_of(LETTER).id}"),
         DeadLetterSelector(where="payload.SeatCount == 2 && age == 5.0", asked_at=NOW + 5 * SECOND),
     ],
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from support.machines import MemoryMachineBox, booking
@@ -30,6 +30,8 @@ from ticketops.domain.trace.gaps import Gap
 from ticketops.domain.trace.timeline import timeline
 from ticketops.errors import BackendUnavailable, NotFoundError
 from ticketops.options import OutboxOptions
+from ticketops.options.alerts import AlertsOptions, RuleOptions
+from ticketops.services.alerts.desk import AlertDesk
 from ticketops.services.dlq.changing import Desk
 from ticketops.services.dlq.detail import Memory
 from ticketops.services.guard import Access
@@ -37,6 +39,7 @@ from ticketops.services.trace.tracer import SourceState, Story
 from ticketops.services.transitions.desk import StateDesk
 from ticketops.services.transitions.expiry import Expiry
 from ticketops.services.transitions.stuck import StuckFinder
+from ticketops.tui.alert_changes import AlertChanges, AlertMeans
 from ticketops.tui.letter_changes import LetterChanges, Means
 from ticketops.tui.operation_changes import OperationChanges
 from ticketops.tui.outbox_changes import OutboxChanges, OutboxMeans, PauseChanges
@@ -62,6 +65,7 @@ class Known:
     def __post_init__(self) -> None:
         self.deaths = MemoryDeaths()
         self.outbox = ToldOutbox(self.text)
+        self.alerts = ToldAlerts(self.text)
         self.relays = ToldRelays(self.text)
         for number in range(3):
             letter = DeadLetter(
@@ -126,7 +130,7 @@ class Known:
             store=lambda: self._up("store", self.operations),
             trace=lambda key: self._up("trace", self._story(key)),
             verbs=self._verbs(),
-            alerts=lambda: self._up("alerts", ToldAlerts(self.text)),  # type: ignore[arg-type]  # only reads are asked
+            alerts=lambda: self._up("alerts", self.alerts),  # type: ignore[arg-type]  # what is asked of it is there
             rules=(Rule(name=self.text, when=self.text), Rule(name="quiet", when="dlq.depth > 1", hold=60.0)),
             machine=lambda _: BOOKING,
         )
@@ -170,7 +174,15 @@ class Known:
             outbox=OutboxChanges(outbox),
             pauses=PauseChanges(outbox),
             states=StateChanges(states),
+            alerts=AlertChanges(AlertMeans(desk=self._alert_desk)),
         )
+
+    @contextmanager
+    def _alert_desk(self) -> Iterator[AlertDesk]:
+        rules = {name: RuleOptions(when="x > 1") for name in (self.text, "over")}
+        access = Access("PROD-EU", self.read_only)
+        store: Any = self._up("alerts", self.alerts)
+        yield AlertDesk(store, AlertsOptions(rules=rules), access, "op@host")
 
     @contextmanager
     def _desk(self) -> Iterator[Desk]:
@@ -211,9 +223,19 @@ class ToldAlerts:
             Alert(phase=Phase.RESOLVED, resolved_at=then, **{**known, "rule": "over"}),
         ]
 
-    def silences(self) -> list[Silence]:
+    def __post_init__(self) -> None:
         until = self.now() + timedelta(hours=1)
-        return [Silence(id=7, rule=self.text, subject="*", until=until, by=self.text, reason=self.text, at=self.now())]
+        first = Silence(id=7, rule=self.text, subject="*", until=until, by=self.text, reason=self.text, at=self.now())
+        self.quiet = {7: first}
+
+    def silences(self) -> list[Silence]:
+        return list(self.quiet.values())
+
+    def silence(self, silence: Silence) -> Silence:
+        return self.quiet.setdefault(8, replace(silence, id=8))
+
+    def unsilence(self, number: int) -> bool:
+        return self.quiet.pop(number, None) is not None
 
     def figures(self) -> AlertFigures:
         return AlertFigures(firing=1, pending=0, undelivered=1, last_error=self.text, evaluated_seconds=3.0)

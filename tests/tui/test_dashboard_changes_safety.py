@@ -32,6 +32,7 @@ VERBS = [
     ("state", "X"),
     *(("state stuck", key) for key in "FX"),
     (f"state history {KEY}", "F"),
+    *(("alerts", key) for key in "SU"),
 ]
 
 
@@ -77,6 +78,7 @@ def everything_of(known: Known) -> object:
         dict(known.annotations.held("memory")),
         list(known.outbox.done),
         dict(known.relays.pauses),
+        dict(known.alerts.quiet),
         dict(rows.subjects),
         len(rows.history),
     )

@@ -294,6 +294,52 @@ def test_relays_are_paused_and_resumed() -> None:
     run(scene, (140, 40), known)
 
 
+def test_alerts_are_silenced_and_heard_again() -> None:
+    known = Known()
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        await at(pilot, feed, "alerts", "firing")
+        await pilot.press("S")
+        await dialog(pilot, AskScreen)
+        await answer(pilot, "long")
+        assert "long" in shown(pilot)
+        await answer(pilot, "2h")
+        text = await dialog(pilot, ConfirmScreen)
+        assert "ticketops alerts silence plain --subject plain --for 2h" in text
+        await agree(pilot, "PROD-EU 1", "known")
+        await told(pilot, "silence 8 ends at")
+        assert (known.alerts.quiet[8].reason, known.alerts.quiet[8].by) == ("known", "op@host")
+        await pilot.press("U")
+        await dialog(pilot, AskScreen)
+        await answer(pilot, "9")
+        assert "there is no silence 9" in shown(pilot)
+        await answer(pilot, "7")
+        assert "ticketops alerts unsilence 7" in await dialog(pilot, ConfirmScreen)
+        await agree(pilot, "PROD-EU 1")
+        await told(pilot, "silence 7 has ended")
+        assert list(known.alerts.quiet) == [8]
+
+    run(scene, (140, 40), known)
+
+
+def test_several_causes_are_one_plan() -> None:
+    known = Known()
+    other = replace(known.deaths.letters["0plain"], id="other", origin="other", error_message="quite another failure")
+    known.deaths.add(replace(other, error_class="Other", reason="OTHER"))
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        await at(pilot, feed, "dlq bookings", "4 ")
+        await settled(pilot, lambda: len(pilot.app.screen.table._rows) == 2)
+        await pilot.press("space", "space", "D")
+        text = await dialog(pilot, ConfirmScreen)
+        assert "discard 4 dead letters" in text
+        assert "," in next(line for line in text.splitlines() if "--group" in line)
+        await agree(pilot, "PROD-EU 4")
+        await settled(pilot, lambda: not known.deaths.letters)
+
+    run(scene, (140, 40), known)
+
+
 def test_an_event_is_fired_at_a_stuck_booking() -> None:
     known = Known()
 

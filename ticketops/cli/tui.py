@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,7 +17,11 @@ from ticketops.cli.frame import Invocation, invocation
 from ticketops.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ticketops.config import Config
+    from ticketops.services.alerts.desk import AlertDesk
+    from ticketops.services.guard import Access
     from ticketops.tui.letter_changes import Means
     from ticketops.tui.sources import Sources, Verbs
 
@@ -128,7 +133,7 @@ def _run(inv: Invocation, said: _Said) -> int:
     overview = open_overview(config, timeout=timeout, remember=True, every=said.every or config.tui.every)
     dashboard = Dashboard(
         lambda told, failed: Feed(overview, told, failed),
-        sources_of(config, inv.timeout, ("--context", inv.context) if inv.context else ()),
+        sources_of(config, inv.timeout, _tail(inv)),
         context=config.context,
         read_only=config.read_only,
         theme=said.theme or config.tui.theme,
@@ -142,6 +147,12 @@ def _run(inv: Invocation, said: _Said) -> int:
         inv.out.note(f"a change was cut off; to go on: {command_line}")
     sys.stdout.flush()
     os._exit(code)  # drivers that wait for a backend which hangs would keep the user waiting too
+
+
+def _tail(inv: Invocation) -> tuple[str, ...]:
+    """What a command needs at its end to mean the same context."""
+    context = ("--context", inv.context) if inv.context else ()
+    return (*context, "--config", str(inv.config_file)) if inv.config_file else context
 
 
 def sources_of(config: "Config", timeout: float, tail: tuple[str, ...]) -> "Sources":
@@ -188,6 +199,7 @@ def _verbs(config: "Config", means: "Means") -> "Verbs":
     """What plans changes to all but dead letters."""
     from ticketops import wiring  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.guard import Access  # noqa: PLC0415
+    from ticketops.tui.alert_changes import AlertChanges, AlertMeans  # noqa: PLC0415
     from ticketops.tui.operation_changes import OperationChanges  # noqa: PLC0415
     from ticketops.tui.outbox_changes import OutboxChanges, OutboxMeans, PauseChanges  # noqa: PLC0415
     from ticketops.tui.sources import Verbs  # noqa: PLC0415
@@ -216,4 +228,15 @@ def _verbs(config: "Config", means: "Means") -> "Verbs":
         outbox=OutboxChanges(outbox),
         pauses=PauseChanges(outbox),
         states=StateChanges(states),
+        alerts=AlertChanges(AlertMeans(desk=partial(_alert_desk, config, access), tail=means.tail)),
     )
+
+
+@contextmanager
+def _alert_desk(config: "Config", access: "Access") -> "Iterator[AlertDesk]":
+    from ticketops.services.alerts.desk import AlertDesk  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.wiring import actor  # noqa: PLC0415
+    from ticketops.wiring.alerts import open_alert_store  # noqa: PLC0415
+
+    with closing(open_alert_store(config)) as store:
+        yield AlertDesk(store, config.alerts, access, actor())

@@ -21,7 +21,7 @@ class DeadLetterSelector:
     ids: tuple[str, ...] = ()
     reason: str | None = None
     group: str | None = None
-    """The id of a group of failures, as `dlq stats` shows it."""
+    """The ids of groups of failures, as `dlq stats` shows them, comma-separated."""
     key: str | None = None
     """Booking, aggregate or record key."""
     since: datetime | None = None
@@ -40,9 +40,12 @@ class DeadLetterSelector:
     """`--all`: said on purpose that no condition is meant."""
 
     _ids: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
+    _groups: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_ids", frozenset(self.ids))
+        groups = (one.strip() for one in (self.group or "").lower().split(","))
+        object.__setattr__(self, "_groups", frozenset(filter(None, groups)))
         for name in _TEXTS:
             check_text(name, getattr(self, name))
         for letter_id in self.ids:
@@ -66,7 +69,7 @@ class DeadLetterSelector:
             and (self.key is None or letter.key == self.key)
             and self._in_time(letter.failed_at)
             and (self.match is None or _holds(letter, self.match))
-            and (self.group is None or fingerprint.group_of(letter).id == self.group.lower())
+            and (self.group is None or fingerprint.group_of(letter).id in self._groups)
             and (self.where is None or self._fulfills(letter, self.where))
         )
 

@@ -117,12 +117,17 @@ ON_STUCK: Final = (
     Action("screen.change('expire')", "X", "X", "expire", "move those of the marked that are past their time"),
 )
 ON_HISTORY: Final = (Action("screen.change('fire')", "F", "F", "fire", "fire an event at it"),)
+ON_ALERTS: Final = (
+    Action("screen.change('silence')", "S", "S", "silence", "keep an alert back for a while"),
+    Action("screen.change('unsilence')", "U", "U", "unsilence", "end a silence now"),
+)
 CHANGES: Final[tuple[tuple[str, tuple[Action, ...]], ...]] = (
     ("on dead letters", ON_ITEMS),
     ("on operations", ON_OPERATIONS),
     ("on the outbox", ON_OUTBOX),
     ("on relays", ON_RELAYS),
     ("on states", ON_STUCK),
+    ("on alerts", ON_ALERTS),
 )
 """By what they are about, for help."""
 

@@ -23,6 +23,7 @@ from ticketops.services.dlq.detail import Memory, Showing
 from ticketops.services.dlq.finding import Opener
 from ticketops.services.trace.tracer import Story
 from ticketops.services.transitions.stuck import StuckFinder
+from ticketops.tui.alert_changes import AlertChanges
 from ticketops.tui.letter_changes import LetterChanges
 from ticketops.tui.letter_page import page
 from ticketops.tui.operation_changes import OperationChanges
@@ -92,6 +93,7 @@ class Verbs:
     outbox: OutboxChanges
     pauses: PauseChanges
     states: StateChanges
+    alerts: AlertChanges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

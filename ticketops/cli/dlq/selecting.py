@@ -85,7 +85,8 @@ def _options(  # noqa: PLR0913 - one argument per option
     queue: Queues = None,
     reason: Annotated[str | None, typer.Option("--reason", help="The reason, as `stats` shows it.")] = None,
     group: Annotated[
-        str | None, typer.Option("--group", metavar="ID", help="A group of failures, as `stats` shows it.")
+        str | None,
+        typer.Option("--group", metavar="ID", help="A group of failures, as `stats` shows it; several with commas."),
     ] = None,
     key: Annotated[str | None, typer.Option("--key", help="Booking, aggregate or record key.")] = None,
     since: Annotated[

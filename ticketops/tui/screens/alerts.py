@@ -4,18 +4,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import ClassVar, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.widgets import Static
 
 from ticketops.domain.alerts.lifecycle import Alert, Phase, Silence
 from ticketops.domain.alerts.rules import Rule
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.snapshot import AlertFigures
+from ticketops.tui.actions import ON_ALERTS, bindings
 from ticketops.tui.bar import Bar
 from ticketops.tui.looks import STYLES, SYMBOLS, age_of, safe
+from ticketops.tui.proposals import Step
 from ticketops.tui.screens.inspector import Inspector
 from ticketops.tui.screens.reading import ReadScreen, pane
 from ticketops.tui.sources import Sources
@@ -36,6 +40,8 @@ class Known:
 
 class AlertsScreen(ReadScreen[Known]):
     """Alerts that are pending, fire or were resolved within a day; then the rules that do not hold."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_ALERTS)]
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("", most=10),
@@ -78,6 +84,17 @@ class AlertsScreen(ReadScreen[Known]):
     def command(self) -> str:
         """See TabledScreen."""
         return "ticketops alerts list"
+
+    def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
+        """See TabledScreen."""
+        alerts = self._sources.verbs.alerts
+        if verb == "unsilence":
+            return alerts.unsilence
+        key = self.one(keys, "alert")
+        if key is None:
+            return None
+        rule, _, subject = key.partition("\0")
+        return partial(alerts.silence, rule, subject)
 
 
 def _alert_row(alert: Alert, rule: Rule | None, found: Known) -> Row:

@@ -163,8 +163,7 @@ class GroupsScreen(ReadScreen[Tallied]):
 
     def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:
         """See TabledScreen."""
-        group = self.one(keys, "cause")
-        return None if group is None else _first(self._letters, verb, (self._queue,), DeadLetterSelector(group=group))
+        return _first(self._letters, verb, (self._queue,), DeadLetterSelector(group=",".join(keys)))
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
