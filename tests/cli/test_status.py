@@ -1,5 +1,7 @@
 """`ticketops status` on real backends that answer, hang, refuse or are not there."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -39,6 +41,24 @@ history_file = "history.sqlite3"
 
 def lines(result: Result) -> dict[str, dict[str, object]]:
     return {line["what"]: line for line in result.json["checks"]}
+
+
+_NOT_NEEDED = ("sqlalchemy", "alembic", "pydantic", "rich", "textual", "cel", "httpx", "yaml", "apprise")
+
+
+def test_a_look_at_empty_queues_loads_nothing_that_builds_queries(status: Cli) -> None:
+    status("dlq", "stats")  # the ledger has seen its topics
+    script = f"""
+import sys
+from ticketops.cli.main import run
+code = run(["status"])
+print(code, [name for name in {_NOT_NEEDED!r} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=status.folder, env=status.environment(None), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr.splitlines()[-1] == "8 []"
 
 
 def test_worst_first_with_the_next_command(status: Cli, database: PostgresOptions) -> None:

@@ -3,6 +3,7 @@
 The ledger is also an index: what lists, counts and groups need of a record, so that a topic is read once only.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -104,6 +105,18 @@ class Span(NamedTuple):
     first: int
     next: int
     """The first that was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a ledger holds of one log, in short."""
+
+    incarnation: str
+    """Of the topic that was indexed; empty where it was unknown."""
+    positions: Mapping[int, int]
+    """By partition, the first offset that is not in the index."""
+    unsettled: bool
+    """Some records are."""
 
 
 def written_bounds(bounds: dict[int, int]) -> str:

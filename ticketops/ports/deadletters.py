@@ -90,6 +90,16 @@ class DeadLetterQueue(Protocol):
         """Give up connections; idempotent."""
 
 
+class QueueGlance(Protocol):
+    """A look at a queue that loads little: most of them are empty most of the time. One instance serves one thread."""
+
+    def empty(self) -> bool:
+        """True where nothing is in the queue for certain; where it cannot be told at a glance, False."""
+
+    def close(self) -> None:
+        """Give up connections; idempotent."""
+
+
 @runtime_checkable
 class SourceAware(Protocol):
     """A queue whose items were copied from elsewhere, perhaps not byte for byte."""

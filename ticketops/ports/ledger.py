@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from ticketops.domain.deadletters import Narrowing
-from ticketops.domain.ledger import Entry, Log, Place, Row, Span
+from ticketops.domain.ledger import Entry, Log, Place, Row, Span, Standing
 
 
 class Ledger(Protocol):
@@ -99,3 +99,13 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Give up connections; idempotent."""
+
+
+class LedgerGlance(Protocol):
+    """A look at a ledger that loads little and writes nothing. One instance serves one thread."""
+
+    def standing(self, log: Log) -> Standing | None:
+        """What is known of this log; None where nothing is."""
+
+    def close(self) -> None:
+        """Give up the connection; idempotent."""

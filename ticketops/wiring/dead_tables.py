@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.options import PostgresOptions
-    from ticketops.ports.deadletters import DeadLetterQueue
+    from ticketops.ports.deadletters import DeadLetterQueue, QueueGlance
 
 
 def open_outbox_dead_letters(config: "Config", name: str, *, timeout: float | None = None) -> "DeadLetterQueue":
@@ -24,6 +24,20 @@ def open_compensations(
 
     table = table or config.state.compensations_table
     return CompensationDeadLetters(name, _bounded(config, timeout), table)
+
+
+def glance_at_outbox(config: "Config", *, timeout: float) -> "QueueGlance":
+    """Whether there are such events; `timeout` as above."""
+    from ticketops.backends.postgres.dead_glance import outbox_glance  # noqa: PLC0415 - loads the driver
+
+    return outbox_glance(_bounded(config, timeout), config.outbox, config.relay)
+
+
+def glance_at_compensations(config: "Config", table: str, *, timeout: float) -> "QueueGlance":
+    """Whether there are such compensations; `table` and `timeout` as above."""
+    from ticketops.backends.postgres.dead_glance import compensation_glance  # noqa: PLC0415 - loads the driver
+
+    return compensation_glance(_bounded(config, timeout), table or config.state.compensations_table)
 
 
 def _bounded(config: "Config", timeout: float | None) -> "PostgresOptions":

@@ -1,18 +1,25 @@
 """Dead-letter queues by their names in the configuration."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ticketops.config.problems import did_you_mean
 from ticketops.domain.deadletters import QueueKind
 from ticketops.errors import NotFoundError
-from ticketops.wiring.dead_tables import open_compensations, open_outbox_dead_letters
-from ticketops.wiring.kafka import open_dead_letter_topic
+from ticketops.wiring.dead_tables import (
+    glance_at_compensations,
+    glance_at_outbox,
+    open_compensations,
+    open_outbox_dead_letters,
+)
+from ticketops.wiring.kafka import glance_at_topic, open_dead_letter_topic
 from ticketops.wiring.redis import open_redis_dead_letters
 
 if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.options import QueueOptions
-    from ticketops.ports.deadletters import DeadLetterQueue
+    from ticketops.ports.deadletters import DeadLetterQueue, QueueGlance
+    from ticketops.services.overview.letters import LetterProbe
 
 
 def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> "DeadLetterQueue":
@@ -30,6 +37,27 @@ def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> 
             return open_outbox_dead_letters(config, name, timeout=timeout)
         case QueueKind.COMPENSATIONS:
             return open_compensations(config, name, options.table, timeout=timeout)
+
+
+def open_letter_probe(config: "Config", name: str, timeout: float) -> "LetterProbe":
+    """What a snapshot asks of the queue of that name, for one thread; `timeout` in seconds as above."""
+    from ticketops.services.overview.letters import LetterProbe  # noqa: PLC0415 - `--help` must not pay for it
+
+    options = queue_options(config, name)
+    opened = partial(open_queue, config, name, timeout=timeout)
+    return LetterProbe(name, options.kind, opened, _glance(config, options, timeout))
+
+
+def _glance(config: "Config", options: "QueueOptions", timeout: float) -> "QueueGlance | None":
+    match options.kind:
+        case QueueKind.REDIS:
+            return None
+        case QueueKind.KAFKA:
+            return glance_at_topic(config, options.topic, timeout=timeout)
+        case QueueKind.OUTBOX:
+            return glance_at_outbox(config, timeout=timeout)
+        case QueueKind.COMPENSATIONS:
+            return glance_at_compensations(config, options.table, timeout=timeout)
 
 
 def queue_options(config: "Config", name: str) -> "QueueOptions":

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ticketops.wiring.deadletters import open_queue
+from ticketops.wiring.deadletters import open_letter_probe
 from ticketops.wiring.lag import open_lag_watch, open_redis_figures, open_ring
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ticketops.backends.postgres.figures import PostgresFigures
     from ticketops.config import Config
     from ticketops.domain.overview.snapshot import StateFigures
-    from ticketops.ports.deadletters import DeadLetterQueue
     from ticketops.ports.relay import ShardLeases
     from ticketops.ports.states import StateView
     from ticketops.services.overview.collector import Part
@@ -97,16 +96,11 @@ def _redis(config: "Config") -> "Iterator[Part]":
 
 
 def _dead_letters(config: "Config") -> "Iterator[Part]":
-    from ticketops.services.overview import letters  # noqa: PLC0415
     from ticketops.services.overview.parts import Question  # noqa: PLC0415
 
     for name in config.dlq.queues:
-        opened = partial(_named, config, name)
-        yield Question(("dead_letters", name), opened, lambda asked, _: letters.figures(asked))
-
-
-def _named(config: "Config", name: str, timeout: float) -> "DeadLetterQueue":
-    return open_queue(config, name, timeout=timeout)
+        opened = partial(open_letter_probe, config, name)
+        yield Question(("dead_letters", name), opened, lambda asked, _: asked.figures())
 
 
 def _states(config: "Config") -> "Iterator[Part]":

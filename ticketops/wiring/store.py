@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ticketops.backends.store.place import Place
     from ticketops.config import Config
-    from ticketops.ports.ledger import Ledger
+    from ticketops.ports.ledger import Ledger, LedgerGlance
     from ticketops.ports.operations import Annotations, OperationStore
     from ticketops.services.dlq.changing import Desk
 
@@ -47,6 +48,16 @@ def open_ledger(config: "Config") -> "Ledger":
     from ticketops.backends.store.ledger import StoredLedger  # noqa: PLC0415 - loads SQLAlchemy
 
     return StoredLedger(open_place(config))
+
+
+def open_ledger_glance(config: "Config", *, timeout: float) -> "LedgerGlance | None":
+    """A look at the ledger, for one thread; None where it is a local file. `timeout` in seconds for each answer."""
+    from ticketops.backends.postgres.ledger_glance import PostgresLedgerGlance  # noqa: PLC0415 - loads the driver
+
+    if config.dlq.store == "local":
+        return None
+    bounded = replace(config.postgres, connect_timeout=timeout, answer_timeout=timeout)
+    return PostgresLedgerGlance(bounded, missing=_UPGRADE)
 
 
 def store_file(config: "Config") -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     ColumnElement,
     DateTime,
     FromClause,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -31,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy import Column as TableColumn
 from sqlalchemy.types import TypeEngine
 
+from ticketops.backends.postgres.dead_glance import outbox_dead
 from ticketops.backends.postgres.layout import Layout, inspect
 from ticketops.backends.postgres.schema_outbox import failures_table
 from ticketops.backends.postgres.session import Session
@@ -117,10 +120,7 @@ class Queries:
     @property
     def dead(self) -> Condition:
         """A dead letter: past its attempts, or parked behind one that is."""
-        is_final = self.failures.c.state.in_(_FINAL)
-        if not self.has("status"):
-            return is_final
-        return and_(self.is_status(Status.FAILED), or_(self.retry_count >= self._max_attempts, is_final))
+        return literal_column(outbox_dead(self._layout, self._max_attempts).as_string(), Boolean)
 
     def is_status(self, *statuses: Status) -> Condition:
         """A literal condition, so that the partial indexes serve it."""

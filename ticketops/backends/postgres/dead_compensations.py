@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column as TableColumn
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
     DateTime,
@@ -25,19 +25,21 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    literal_column,
     or_,
     select,
     update,
 )
+from sqlalchemy import Column as TableColumn
 
 from ticketops.backends.postgres.admin_queries import ids_parameter
+from ticketops.backends.postgres.dead_glance import COMPENSATION_DEAD
 from ticketops.backends.postgres.dead_restore import Restore
 from ticketops.backends.postgres.dead_rows import DeadRows
 from ticketops.backends.postgres.dead_shape import Shape
 from ticketops.domain.deadletters import DeadLetter, Fault, FaultKind, QueueKind
 from ticketops.options import PostgresOptions
 
-_DEAD = ("FAILED", "MANUAL")
 _PENDING, _RETRYING = "PENDING", "RETRYING"
 _ATTEMPT = 900.0
 """Seconds after which a row that is RETRYING was left by a service that died: an attempt takes some seconds."""
@@ -64,7 +66,7 @@ class CompensationDeadLetters(DeadRows):
             table=o,
             source=o,
             id=o.c.compensation_id,
-            dead=status.in_(_DEAD),
+            dead=literal_column(COMPENSATION_DEAD, Boolean),
             waiting=status == _PENDING,
             failed_at=func.coalesce(o.c.last_retry_at, o.c.updated_at, o.c.created_at),
             key=o.c.booking_reference,

@@ -149,7 +149,9 @@ class Session:
     closing its connections (suspended, half-open) then costs `answer_timeout` seconds and not for ever.
     """
 
-    def __init__(self, options: PostgresOptions, application: str) -> None:
+    def __init__(self, options: PostgresOptions, application: str, *, missing: str = STATUS) -> None:
+        """`missing`: the hint where a table or column is."""
+        self._missing = missing
         self._options = options
         self._application = application
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -163,7 +165,7 @@ class Session:
             self._connection = connect(self._options, application=self._application)
         connection = self._connection
         try:
-            with translated(), _WATCHDOG.guard(connection, self._options.answer_timeout):
+            with translated(missing=self._missing), _WATCHDOG.guard(connection, self._options.answer_timeout):
                 yield connection
         except BackendUnavailable:
             self.close()
