@@ -48,14 +48,7 @@ def _look(inv: Invocation, overview: "Overview") -> int:
 def _show(inv: Invocation, status: "Status") -> None:
     rows = [_row(line) for line in status.lines]
     if inv.out.form in {Format.JSON, Format.YAML}:
-        record = {
-            "at": status.snapshot.at,
-            "context": status.snapshot.context,
-            "trend_seconds": status.trend_seconds,
-            "checks": rows,
-            "snapshot": asdict(status.snapshot),
-        }
-        inv.out.record("status", record, name="context")
+        inv.out.record("status", record_of(status), name="context")
     else:
         short = inv.out.terminal and inv.out.form is Format.TABLE
         shown = [row for row in rows if row["grade"] != "ok"] if short else rows
@@ -64,6 +57,17 @@ def _show(inv: Invocation, status: "Status") -> None:
             inv.out.note(f". ok: {len(rows) - len(shown)} more; -o wide shows them, with limits and notes")
     if status.trouble:
         inv.out.note(f"trends are not told: {status.trouble}")
+
+
+def record_of(status: "Status") -> dict[str, object]:
+    """All of it, as JSON has it."""
+    return {
+        "at": status.snapshot.at,
+        "context": status.snapshot.context,
+        "trend_seconds": status.trend_seconds,
+        "checks": [_row(line) for line in status.lines],
+        "snapshot": asdict(status.snapshot),
+    }
 
 
 def _code(status: "Status") -> int:

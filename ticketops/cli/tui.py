@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -124,6 +125,7 @@ def _run(inv: Invocation, said: _Said) -> int:
 
     if not (is_page() or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise UsageError("the dashboard needs a terminal", hint="`ticketops status --watch 5` works in a pipe")
+    from ticketops.cli.saved import Saver  # noqa: PLC0415
     from ticketops.tui.app import Dashboard  # noqa: PLC0415
     from ticketops.tui.feed import Feed  # noqa: PLC0415
     from ticketops.wiring.overview import open_overview  # noqa: PLC0415
@@ -139,6 +141,7 @@ def _run(inv: Invocation, said: _Said) -> int:
         theme=said.theme or config.tui.theme,
         utf8=is_page() or (sys.stdout.encoding or "").lower().startswith("utf"),
         keymap=config.tui.keys,
+        save=Saver(Path(config.tui.snapshots).expanduser(), config.context).save,
     )
     if is_page():
         tie(dashboard)

@@ -57,6 +57,8 @@ EVERYWHERE: Final = (
     Action("app.now", "r", "r", "refresh", "read a list again; home: show what is known now"),
     Action("app.copy_row", "y", "y", "copy", "copy the row under the cursor to the clipboard of your terminal"),
     Action("app.copy_command", "Y", "Y", "copy command", "copy the command that would do or show the same"),
+    Action("app.page", "vertical_line,v", "| v", "pager", "the row or the page, whole, in $PAGER"),
+    Action("app.save", "w", "w", "save", "write what is known now, and the screen, to a file for the post-mortem"),
     Action("app.unlock", "W", "W", "unlock", "let capitals ask for changes, for five minutes; again: lock"),
     Action("app.lights", "T", "T", "theme", "dark or light; NO_COLOR in the environment: neither"),
     Action("app.help", "question_mark,f1", "?", "help", "this page; F1 where one types", footer=True),

@@ -1,5 +1,6 @@
 """The dashboard: reads the snapshot, asks services; changes what was unlocked, planned and agreed to."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final
@@ -18,11 +19,13 @@ from ticketops.tui.changes import Changes
 from ticketops.tui.feed import Feed
 from ticketops.tui.guide import Guide
 from ticketops.tui.looks import safe
+from ticketops.tui.outlet import Outlet, Save
 from ticketops.tui.plain import Ascii
 from ticketops.tui.proposals import Step
 from ticketops.tui.screens.help import HelpScreen
 from ticketops.tui.screens.home import HomeScreen
 from ticketops.tui.sources import Sources
+from ticketops.tui.terminal import passed_through
 
 DARK: Final = "textual-dark"
 LIGHT: Final = "textual-light"
@@ -41,7 +44,7 @@ class Dashboard(App[int]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]  # noqa: RUF012 - declared without ClassVar by Textual
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*EVERYWHERE)]
 
-    def __init__(  # noqa: PLR0913 - keywords, each of its own
+    def __init__(  # noqa: PLR0913 - one for each thing that the command line knows
         self,
         make_feed: MakeFeed,
         sources: Sources,
@@ -52,10 +55,12 @@ class Dashboard(App[int]):
         theme: str = "dark",
         keymap: Mapping[str, str] | None = None,
         caption: Callable[[], str] | None = None,
+        save: Save | None = None,
     ) -> None:
         """`make_feed` makes the source of snapshots, told whom to call; `keymap` has the user's own keys.
 
         `caption` says what stands above the line of keys on every screen, and is asked often; None: nothing does.
+        `save` writes a snapshot with the lines of the screen to a file; None: they cannot be saved.
         """
         super().__init__()
         self.caption = caption
@@ -69,6 +74,7 @@ class Dashboard(App[int]):
         self.keymap = keymap or {}
         self.set_keymap(dict(self.keymap))
         self.guide = Guide(self, sources)
+        self.outlet = Outlet(self, save)
         self._steps = 0
         """Wanted, while others are under way."""
         self._stepping = False
@@ -200,17 +206,28 @@ class Dashboard(App[int]):
             self._show(self._latest)
         getattr(self.screen, "reload", bool)()
 
+    def copy_to_clipboard(self, text: str) -> None:
+        """See App: inside tmux and screen too."""
+        super().copy_to_clipboard(text)
+        if self._driver is not None and (more := passed_through(text, os.environ)):
+            self._driver.write(more)
+
     def action_copy_row(self) -> None:
         """To the terminal's clipboard, by OSC 52."""
-        text = getattr(self.screen, "row_text", str)()
-        self.copy_to_clipboard(text)
-        self.notify("row copied", timeout=2, markup=False)
+        self.outlet.copy(getattr(self.screen, "row_text", str)(), "copied")
 
     def action_copy_command(self) -> None:
         """The command that shows the same."""
         command = getattr(self.screen, "command", str)()
-        self.copy_to_clipboard(command)
-        self.notify(safe(command), title="copied", timeout=4, markup=False)
+        self.outlet.copy(command, command)
+
+    def action_page(self) -> None:
+        """The row or the page in the user's pager."""
+        self.outlet.page()
+
+    def action_save(self) -> None:
+        """Keep what is shown in a file."""
+        self.outlet.save(self.shown)
 
     def action_help(self) -> None:
         """What keys do."""

@@ -1,10 +1,8 @@
 """How a change goes in the dashboard: unlocked, asked for, planned, agreed to by typing, made in a thread, told."""
 
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +17,7 @@ from ticketops.tui.looks import safe
 from ticketops.tui.proposals import Asked, Editing, Proposal, Question, Step, Watch
 from ticketops.tui.screens.ask import AskScreen
 from ticketops.tui.screens.confirm import ConfirmScreen
+from ticketops.tui.terminal import lent
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -148,7 +147,7 @@ class Changes:
     def _edit(self, request: _Request, asked: Editing) -> None:
         step: Step | None = None
         try:
-            with self._app.suspend(), _deaf():
+            with lent(self._app):
                 step = asked.then(self._editor(asked.text))
         except SuspendNotSupported:
             self._tell("this terminal cannot be given to an editor; Y copies the command that edits", severity="error")
@@ -213,13 +212,3 @@ class Changes:
 def _words(error: TicketOpsError) -> str:
     said = ": ".join(filter(None, (error.what, error.why)))
     return "; ".join(filter(None, (said, error.hint)))
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Ctrl-C is the editor's: it would end the dashboard too."""
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

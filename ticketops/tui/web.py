@@ -42,18 +42,14 @@ class Child(AppService):
     async def stop(self) -> None:
         """Ask it to end, and end it where it does not."""
         process = self._process
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await super().stop()
-                if process is not None:
-                    await process.wait()
-        except TimeoutError:
-            pass
-        finally:
-            if process is not None and process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+        if process is None:
+            return
+        ended = asyncio.gather(super().stop(), process.wait())
+        await asyncio.wait({ended}, timeout=_PATIENCE)
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+        await ended
 
 
 class WebServer(Server):
