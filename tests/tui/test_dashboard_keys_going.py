@@ -12,7 +12,7 @@ from support.dashboard_sources import KEY, Known
 from support.dashboards import INCIDENT, Scripted, go, run, settled, shown
 from support.snapshots import everything
 from ticketops.tui.lines import Line, parse, spoken
-from ticketops.tui.places import near, place_of, plain
+from ticketops.tui.places import PLACES, near, place_of, plain
 from ticketops.tui.visits import Visits
 
 
@@ -122,7 +122,13 @@ VIEWS = [
     f"state history {KEY} booking",
     f"trace {KEY}",
     "ops",
+    "ops 12345678",
     "audit",
+    "events",
+    "alerts",
+    "worker",
+    "dlq show 0plain bookings",
+    f"outbox show {KEY}",
     "home",
 ]
 
@@ -137,6 +143,11 @@ def test_every_view_has_the_words_that_lead_to_it() -> None:
             assert len(pilot.app.screen_stack) < 40
 
     run(scene)
+
+
+def test_no_place_is_forgotten() -> None:
+    shown = {found[0].words for view in VIEWS if (found := place_of(view.split()))}
+    assert shown == {place.words for place in PLACES}
 
 
 def test_last_and_earlier_and_later() -> None:

@@ -1,5 +1,6 @@
 """What leaves the dashboard: the clipboard, the pager, a saved snapshot."""
 
+import asyncio
 import base64
 import json
 import resource
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support.dashboard_sources import KEY, Known
 from support.dashboards import INCIDENT, Scripted, go, run, settled, shown
 from support.snapshots import NOW
 from ticketops.cli.saved import Saver
@@ -109,6 +111,22 @@ def test_where_there_is_no_terminal_to_lend_the_pager_is_refused() -> None:
         await settled(pilot, lambda: "cannot be lent to a pager" in told(pilot))
 
     run(scene)
+
+
+def test_the_pager_gets_what_a_screen_cuts_off() -> None:
+    known = Known("long " * 30_000)
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await go(pilot, f"outbox show {KEY}")
+        await settled(pilot, lambda: "characters more" in pilot.app.screen.row_text())
+        assert len(pilot.app.screen.row_text()) < 80_000
+        assert len(await asyncio.to_thread(pilot.app.screen.paging())) > 150_000
+        await go(pilot, "outbox PENDING")
+        await settled(pilot, lambda: pilot.app.screen.table.key == KEY)
+        assert len(await asyncio.to_thread(pilot.app.screen.paging())) > 150_000
+
+    run(scene, known=known)
 
 
 @pytest.mark.parametrize(

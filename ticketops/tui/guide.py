@@ -1,6 +1,6 @@
 """Going: by words, back and forward through what was looked at, and to what a line of home is about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from textual.screen import ModalScreen, Screen
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 _LINES: Final = 100
 """Lines that are remembered."""
+_VIEWS: Final[Mapping[str, Words]] = {
+    "outbox": ("outbox",),
+    "relay": ("relay",),
+    "alerts": ("alerts",),
+    "emails": ("worker",),
+    "queues": ("worker",),
+}
+"""By the area of a line of home."""
 
 
 class Guide:
@@ -137,8 +145,9 @@ def _below(line: Check, snapshot: Snapshot | None) -> Words:
             return (area, subject)
         case "state", subject:
             return ("state", subject) if line.grade is Grade.UNKNOWN else _stuck(subject)
-        case _:
-            return _compensations(snapshot) if line.area == "compensations" else _PLAIN.get(line.area, ())
+        case "compensations", _:
+            return _compensations(snapshot)
+    return _VIEWS.get(line.area, ())
 
 
 def _stuck(subject: str) -> Words:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 from rich.text import Text
 
@@ -12,21 +13,24 @@ from ticketops.domain.operations import AuditEntry, Edit
 from ticketops.services.dlq.detail import Detail
 from ticketops.services.dlq.finding import Trouble, words
 from ticketops.tui.looks import STYLES, age_of, moment_of, safe
-from ticketops.tui.screens.whole import fielded, section
+from ticketops.tui.screens.whole import TEXT, fielded, section
+
+_ERROR: Final = 10_000
+"""Characters of an error on a screen."""
 
 
-def page(detail: Detail, trouble: Trouble, now: datetime) -> Text:
-    """Fields, error, payload, headers, stack, edits and history; the most asked for first."""
+def page(detail: Detail, trouble: Trouble, now: datetime, most: int = TEXT) -> Text:
+    """Fields, error, payload, headers, stack, edits and history, at most so many characters of each."""
     letter = detail.letter
     told = fielded(_fields(detail, now))
     if letter.error_message:
-        told.append_text(section("error", letter.error_message[:10_000]))
-    told.append_text(section("payload", payload_text(letter)))
+        told.append_text(section("error", letter.error_message, most if most > TEXT else _ERROR))
+    told.append_text(section("payload", payload_text(letter), most))
     if letter.headers:
         headers = "\n".join(f"{name}: {header_text(value)}" for name, value in letter.headers)
-        told.append_text(section("headers", headers))
+        told.append_text(section("headers", headers, most))
     if letter.stack:
-        told.append_text(section("stack", letter.stack))
+        told.append_text(section("stack", letter.stack, most))
     if detail.edits:
         told.append_text(section("edits", "\n".join(map(_edit, detail.edits))))
     told.append_text(section("history", "\n".join(_history(detail))))

@@ -41,7 +41,7 @@ class Outlet:
     def page(self) -> None:
         """The row or the page in the user's pager; what is not read yet is read in a thread."""
         screen = self._app.screen
-        once(screen, getattr(screen, "paged_text", getattr(screen, "row_text", str)), self._page, lambda _: None)
+        once(screen, getattr(screen, "paging", lambda: str)(), self._page, lambda _: None)
 
     def _page(self, text: str) -> None:
         if not text:

@@ -12,9 +12,9 @@ from ticketops.tui.screens.alerts import AlertsScreen
 from ticketops.tui.screens.group import GroupScreen
 from ticketops.tui.screens.groups import ConsumersScreen
 from ticketops.tui.screens.lately import LatelyScreen
-from ticketops.tui.screens.letters import GroupsScreen, ItemsScreen, QueuesScreen
-from ticketops.tui.screens.operations import AuditScreen, OperationsScreen
-from ticketops.tui.screens.outbox import EventsScreen, OutboxScreen, RelayScreen
+from ticketops.tui.screens.letters import GroupsScreen, ItemsScreen, QueuesScreen, letter_screen
+from ticketops.tui.screens.operations import AuditScreen, OperationScreen, OperationsScreen
+from ticketops.tui.screens.outbox import EventsScreen, OutboxScreen, RelayScreen, event_screen
 from ticketops.tui.screens.states import HistoryScreen, StatesScreen, StuckScreen
 from ticketops.tui.screens.trace import TraceScreen
 from ticketops.tui.screens.workers import WorkersScreen
@@ -55,6 +55,14 @@ def _letters(sources: Sources, said: Sequence[str]) -> "Screen[None]":
             return QueuesScreen(sources.letters)
 
 
+def _letter(sources: Sources, said: Sequence[str]) -> "Screen[None]":
+    return letter_screen(sources.letters, said[1], said[0])
+
+
+def _operations(sources: Sources, said: Sequence[str]) -> "Screen[None]":
+    return OperationScreen(sources, said[0]) if said else OperationsScreen(sources)
+
+
 def _groups(_: Sources, said: Sequence[str]) -> "Screen[None]":
     return GroupScreen(said[0]) if said else ConsumersScreen()
 
@@ -83,20 +91,21 @@ def _states(sources: Sources, said: Sequence[str]) -> "Screen[None]":
 
 PLACES: Final = (
     Place(("dlq",), "[QUEUE [GROUP]]", "dead letters: queues, causes, items", 0, 2, _letters),
+    Place(("dlq", "show"), "ID QUEUE", "one dead letter, whole", 2, 2, _letter),
     Place(("lag",), "[GROUP]", "consumer groups and partitions", 0, 1, _groups),
     Place(("outbox",), "[WHICH]", "backlog, throughput; WHICH: dead, held or a status", 0, 2, _outbox),
+    Place(("outbox", "show"), "ID", "one event, whole", 1, 1, lambda known, said: event_screen(known, said[0])),
     Place(("relay",), "", "shards and their owners, relays, pauses", 0, 0, lambda known, _: RelayScreen(known)),
     Place(("state", "stuck"), "[MACHINE [STATE]]", "what is too long in its state, and why", 0, 2, _stuck),
     Place(("state", "history"), "KEY [MACHINE]", "every transition of one", 1, 2, _history),
     Place(("state",), "[MACHINE]", "counts by state, with limits", 0, 1, _states),
     Place(("trace",), "KEY", "all that is known of one booking", 1, 1, lambda known, said: TraceScreen(known, said[0])),
-    Place(("ops",), "", "operations and their items", 0, 0, lambda known, _: OperationsScreen(known)),
+    Place(("ops",), "[ID]", "operations and their items", 0, 1, _operations),
     Place(("events",), "", "what happened lately, the newest first", 0, 0, lambda known, _: LatelyScreen(known)),
     Place(("alerts",), "", "rules that hold, since when; silences", 0, 0, lambda known, _: AlertsScreen(known)),
     Place(("worker",), "", "what waits for workers: bookings, emails", 0, 0, lambda _, __: WorkersScreen()),
     Place(("audit",), "", "who changed what", 0, 0, lambda known, _: AuditScreen(known)),
 )
-"""The longer words first."""
 _COMMANDS: Final = {
     ("status",): ("home",),
     ("dlq", "stats"): ("dlq",),
@@ -128,7 +137,7 @@ def plain(words: Sequence[str]) -> tuple[str, ...]:
 
 def place_of(words: Sequence[str]) -> tuple[Place, Sequence[str]] | None:
     """The place that words mean, with its arguments; None where there is none."""
-    for place in PLACES:
+    for place in sorted(PLACES, key=lambda place: -len(place.words)):
         count = len(place.words)
         rest = words[count:]
         if tuple(words[:count]) == place.words and place.least <= len(rest) <= place.most:
@@ -138,8 +147,8 @@ def place_of(words: Sequence[str]) -> tuple[Place, Sequence[str]] | None:
 
 def near(words: Sequence[str]) -> str:
     """What somebody may have meant by words that lead nowhere; empty where nothing is near."""
-    for place in PLACES:
-        if tuple(words[: len(place.words)]) == place.words:
-            return f"write {place.shown}"
+    forms = [place.shown for place in PLACES if tuple(words[: len(place.words)]) == place.words]
+    if forms:
+        return f"write {' or '.join(forms)}"
     known = [*OTHERS, *(" ".join(way) for way in [*(place.words for place in PLACES), *_COMMANDS])]
     return did_you_mean(" ".join(words[:2]), known) or did_you_mean(words[0], known)

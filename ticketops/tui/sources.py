@@ -28,6 +28,7 @@ from ticketops.tui.letter_changes import LetterChanges
 from ticketops.tui.letter_page import page
 from ticketops.tui.operation_changes import OperationChanges
 from ticketops.tui.outbox_changes import OutboxChanges, PauseChanges
+from ticketops.tui.screens.whole import TEXT
 from ticketops.tui.state_changes import StateChanges
 
 _ROWS: Final = Narrowing(bodies=False)
@@ -73,11 +74,11 @@ class Letters:
             for letter in opened.scan(_ROWS):
                 yield letter if group_of(letter).id == group else None
 
-    def page(self, queue: str, letter_id: str) -> Text:
-        """All that is known of one item."""
+    def page(self, queue: str, letter_id: str, most: int = TEXT) -> Text:
+        """All that is known of one item, at most so many characters of each text."""
         showing = Showing(self._opener, [queue], self._memory)
         detail = showing.show(letter_id)
-        return page(detail, showing.trouble, self.now())
+        return page(detail, showing.trouble, self.now(), most)
 
     @contextmanager
     def _opened(self, queue: str) -> Iterator[DeadLetterQueue]:

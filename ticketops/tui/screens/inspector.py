@@ -10,11 +10,12 @@ from textual.widgets import Static
 
 from ticketops.tui.background import once
 from ticketops.tui.bar import Bar
+from ticketops.tui.screens.whole import PageRead
 from ticketops.tui.table import Column, Row
 
 REST: float = 0.15
 """Seconds that the cursor rests on a row before more of it is read."""
-Whole = Callable[[str], "Callable[[], Text] | None"]
+Whole = Callable[[str], PageRead | None]
 """What reads all of a row, by its key; None where there is no more than the row."""
 
 
@@ -26,7 +27,7 @@ class Inspector(Vertical):
         super().__init__(classes=f"pane-{number} aside", id="inspector")
         self._number = number
         self._row: Row | None = None
-        self._read: Callable[[], Text] | None = None
+        self._read: PageRead | None = None
         self._timer: Timer | None = None
         self._busy = False
 
@@ -62,7 +63,7 @@ class Inspector(Vertical):
         self._busy, read = True, self._read
         once(self.screen, read, lambda text: self._known(read, text), lambda _: self._known(read, None))
 
-    def _known(self, read: Callable[[], Text], text: Text | None) -> None:
+    def _known(self, read: PageRead, text: Text | None) -> None:
         self._busy = False
         if read is not self._read:
             self._rested()

@@ -137,7 +137,7 @@ class LatelyScreen(TabledScreen):
         title = f"audit, {entry.action}"
 
         def show() -> None:
-            self.app.push_screen(WholeScreen(title, lambda: audit_page(entry), "ticketops ops list"))
+            self.app.push_screen(WholeScreen(title, partial(audit_page, entry), "ticketops ops list"))
 
         return _Happened(entry.at, "change", Grade.OK, entry.action, text, show)
 

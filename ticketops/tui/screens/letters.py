@@ -1,11 +1,11 @@
 """Dead letters of one queue: groups of one cause, then items, then one item."""
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any, ClassVar, Final
 
-from rich.text import Text
 from textual import on
 from textual.binding import BindingType
 
@@ -25,7 +25,7 @@ from ticketops.tui.proposals import Step
 from ticketops.tui.screens.long import LongScreen
 from ticketops.tui.screens.reading import ReadScreen
 from ticketops.tui.screens.tabled import TabledScreen
-from ticketops.tui.screens.whole import WholeScreen
+from ticketops.tui.screens.whole import PageRead, WholeScreen
 from ticketops.tui.sources import Letters, Tallied
 from ticketops.tui.table import Column, LineTable, Row
 
@@ -245,14 +245,20 @@ class ItemsScreen(LongScreen[DeadLetter]):
             return None
         return _first(self._letters, verb, (self._queue,), DeadLetterSelector(ids=keys))
 
-    def whole(self, key: str) -> Callable[[], Text]:
+    def whole(self, key: str) -> PageRead:
         """See TabledScreen."""
-        return lambda: self._letters.page(self._queue, key)
+        return partial(self._letters.page, self._queue, key)
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
-        command = command_of("ticketops", "dlq", "show", event.key, "--queue", self._queue)
-        self.app.push_screen(WholeScreen(f"dead letter {event.key}", self.whole(event.key), command))
+        self.app.push_screen(letter_screen(self._letters, self._queue, event.key))
+
+
+def letter_screen(letters: Letters, queue: str, letter_id: str) -> WholeScreen:
+    """One dead letter, whole."""
+    command = command_of("ticketops", "dlq", "show", letter_id, "--queue", queue)
+    read = partial(letters.page, queue, letter_id)
+    return WholeScreen(f"dead letter {letter_id}", read, command, ("dlq", "show", letter_id, queue))
 
 
 def _first(letters: Letters, verb: str, queues: tuple[str, ...], selector: DeadLetterSelector) -> Step:

@@ -22,7 +22,7 @@ from ticketops.tui.looks import STYLES, age_of, command_of, moment_of, number, s
 from ticketops.tui.proposals import Step
 from ticketops.tui.screens.inspector import Inspector
 from ticketops.tui.screens.reading import ReadScreen, pane
-from ticketops.tui.screens.whole import WholeScreen, told
+from ticketops.tui.screens.whole import TEXT, WholeScreen, told
 from ticketops.tui.sources import Sources
 from ticketops.tui.table import Column, LineTable, Row
 
@@ -87,7 +87,7 @@ class OperationsScreen(ReadScreen[tuple[datetime, list[Operation]]]):
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
-        self.app.push_screen(OperationScreen(self._sources, self._found[event.key]))
+        self.app.push_screen(OperationScreen(self._sources, event.key, self._found[event.key]))
 
 
 def _step(sources: Sources, verb: str, key: str) -> Step:
@@ -126,13 +126,14 @@ class OperationScreen(ReadScreen[tuple[Operation, list[OperationItem]]]):
         Column("KEY", most=24, spare=True),
     )
 
-    def __init__(self, sources: Sources, operation: Operation) -> None:
-        super().__init__(f"operation {operation.id}")
-        self._sources, self._operation = sources, operation
+    def __init__(self, sources: Sources, operation_id: str, operation: Operation | None = None) -> None:
+        """`operation_id`: or how it begins; `operation`: what is known already."""
+        super().__init__(f"operation {safe(operation_id)}")
+        self._sources, self._operation_id, self._operation = sources, operation_id, operation
 
     def below(self) -> ComposeResult:
         """See TabledScreen."""
-        yield pane(f"2 {self._operation.verb}, {self._operation.state}")
+        yield pane("2 OPERATION")
         yield Inspector(3)
 
     def on_mount(self) -> None:
@@ -142,33 +143,39 @@ class OperationScreen(ReadScreen[tuple[Operation, list[OperationItem]]]):
         self.set_interval(_AGAIN, self._read_on)
 
     def _describe(self) -> None:
+        if self._operation is None:
+            return
         self.query_one("#why-bar", Bar).show(f"2 {self._operation.verb}, {self._operation.state}")
         self.query_one("#why", Static).update(_described(self._operation))
 
     def _read_on(self) -> None:
-        if self._operation.state is OperationState.RUNNING and self.is_current:
+        if self._operation is not None and self._operation.state is OperationState.RUNNING and self.is_current:
             self.reload()
 
     def read(self) -> tuple[Operation, list[OperationItem]]:
         """See ReadScreen."""
         with closing(self._sources.store()) as store:
-            found = store.find(str(self._operation.id))
+            found = store.find(self._operation_id)
             return found, list(islice(store.items(found.id), _ITEMS))
 
     def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:  # noqa: ARG002 - all of it is meant
         """See TabledScreen."""
-        return _step(self._sources, verb, str(self._operation.id))
+        return _step(self._sources, verb, self._operation_id)
 
     def filled(self, read: tuple[Operation, list[OperationItem]]) -> None:
         """See ReadScreen."""
         self._operation, found = read
         self._describe()
-        figure = f"the first {number(_ITEMS)} of {number(self._operation.total)}" if len(found) >= _ITEMS else ""
+        figure = f"the first {number(_ITEMS)} of {number(read[0].total)}" if len(found) >= _ITEMS else ""
         self.show_rows([_item_row(item) for item in found], figure)
 
     def command(self) -> str:
         """See TabledScreen."""
-        return f"ticketops ops show {self._operation.id}"
+        return command_of("ticketops", "ops", "show", self._operation_id)
+
+    def words(self) -> tuple[str, ...]:
+        """See TabledScreen."""
+        return ("ops", self._operation_id)
 
 
 def _item_row(item: OperationItem) -> Row:
@@ -229,7 +236,7 @@ class AuditScreen(ReadScreen[list[AuditEntry]]):
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
         entry = self._found[int(event.key)]
-        self.app.push_screen(WholeScreen(f"audit, {entry.action}", lambda: audit_page(entry), self.command()))
+        self.app.push_screen(WholeScreen(f"audit, {entry.action}", partial(audit_page, entry), self.command()))
 
 
 def _audit_row(place: int, entry: AuditEntry) -> Row:
@@ -237,8 +244,8 @@ def _audit_row(place: int, entry: AuditEntry) -> Row:
     return Row(str(place), (moment_of(entry.at), *(safe(text[:400]) for text in texts)), (), (-place,))
 
 
-def audit_page(entry: AuditEntry) -> Text:
-    """One line of the audit log, whole."""
+def audit_page(entry: AuditEntry, most: int = TEXT) -> Text:
+    """One line of the audit log, with at most so many characters of its details."""
     fields: dict[str, object] = {
         "at": entry.at,
         "actor": entry.actor,
@@ -248,6 +255,5 @@ def audit_page(entry: AuditEntry) -> Text:
         "result": entry.result,
         "reason": entry.reason,
     }
-    return told(
-        fields, json.dumps(dict(entry.details), indent=2, default=str, ensure_ascii=False), "ticketops ops show"
-    )
+    details = json.dumps(dict(entry.details), indent=2, default=str, ensure_ascii=False)
+    return told(fields, details, "ticketops ops show", most)

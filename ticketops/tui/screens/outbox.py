@@ -1,6 +1,6 @@
 """The outbox: backlog and throughput, then events, then one event; and the relays with their shards."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -19,13 +19,14 @@ from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.outbox import EventRow, Status
 from ticketops.domain.relay import RelayStatus, ShardStatus
 from ticketops.domain.selectors import Selector
+from ticketops.errors import UsageError
 from ticketops.services.overview.status import Status as LookedAt
 from ticketops.tui.actions import ON_OUTBOX, ON_RELAYS, bindings
-from ticketops.tui.looks import STYLES, SYMBOLS, age_of, draws_lines, number, safe, sparkline, trend_of
+from ticketops.tui.looks import STYLES, SYMBOLS, age_of, command_of, draws_lines, number, safe, sparkline, trend_of
 from ticketops.tui.proposals import Step
 from ticketops.tui.screens.inspector import Inspector
 from ticketops.tui.screens.reading import ReadScreen, pane
-from ticketops.tui.screens.whole import WholeScreen, told
+from ticketops.tui.screens.whole import TEXT, PageRead, WholeScreen, told
 from ticketops.tui.sources import Sources
 from ticketops.tui.table import Column, LineTable, Row
 
@@ -211,20 +212,34 @@ class EventsScreen(ReadScreen[tuple[datetime, list[EventRow]]]):
         """See TabledScreen."""
         return partial(self._sources.verbs.outbox.propose, Action(verb), Selector(ids=tuple(map(UUID, keys))))
 
-    def whole(self, key: str) -> Callable[[], Text]:
+    def whole(self, key: str) -> PageRead:
         """See TabledScreen."""
-        sources = self._sources
-
-        def read() -> Text:
-            with closing(sources.outbox()) as admin:
-                return _whole(admin.show(UUID(key)))
-
-        return read
+        return _reading(self._sources, key)
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
-        key = event.key
-        self.app.push_screen(WholeScreen(f"outbox event {key}", self.whole(key), f"ticketops outbox show {key}"))
+        self.app.push_screen(event_screen(self._sources, event.key))
+
+
+def event_screen(sources: Sources, key: str) -> WholeScreen:
+    """One event, whole."""
+    command = command_of("ticketops", "outbox", "show", key)
+    return WholeScreen(f"outbox event {key}", _reading(sources, key), command, ("outbox", "show", key))
+
+
+def _reading(sources: Sources, key: str) -> PageRead:
+    def read(most: int = TEXT) -> Text:
+        with closing(sources.outbox()) as admin:
+            return _whole(admin.show(_id(key)), most)
+
+    return read
+
+
+def _id(key: str) -> UUID:
+    try:
+        return UUID(key)
+    except ValueError:
+        raise UsageError("this is no id of an event", why=key[:100]) from None
 
 
 def _event_row(event: EventRow, now: datetime) -> Row:
@@ -246,7 +261,7 @@ def _event_row(event: EventRow, now: datetime) -> Row:
     )
 
 
-def _whole(detail: EventDetail) -> Text:
+def _whole(detail: EventDetail, most: int) -> Text:
     event = detail.event
     fields: dict[str, object] = {
         "id": event.id,
@@ -260,7 +275,7 @@ def _whole(detail: EventDetail) -> Text:
         "waits behind": f"{detail.before} events of its aggregate",
         "trace parent": detail.trace_parent,
     }
-    return told(fields, event.payload or "", "ticketops outbox show")
+    return told(fields, event.payload or "", "ticketops outbox show", most)
 
 
 class RelayScreen(ReadScreen[RelayStatus]):

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, Final
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -18,6 +17,7 @@ from ticketops.tui.header import Foot, Head
 from ticketops.tui.looks import safe
 from ticketops.tui.proposals import Step
 from ticketops.tui.screens.inspector import Inspector
+from ticketops.tui.screens.whole import EVERYTHING, PageRead
 from ticketops.tui.table import Column, LineTable, Row
 
 _LOOKED: Final = 2000
@@ -86,9 +86,15 @@ class TabledScreen(Screen[None]):
         for inspector in self.query(Inspector):
             inspector.look(self.COLUMNS, self.table.row, self.whole)
 
-    def whole(self, key: str) -> Callable[[], Text] | None:  # noqa: ARG002 - for others
+    def whole(self, key: str) -> PageRead | None:  # noqa: ARG002 - for others
         """What reads all that Enter would show of a row, in a thread; None where the row is all there is."""
         return None
+
+    def paging(self) -> Callable[[], str]:
+        """What reads the marked rows for a pager, in a thread, or all of the one under the cursor."""
+        read = self.whole(self.table.key) if self.table.key and not self.table.marked else None
+        text = self.row_text()
+        return lambda: read(EVERYTHING).plain if read is not None else text
 
     def _tell(self, shown: int) -> None:
         total = len(self._all)

@@ -1,7 +1,8 @@
 """One thing, whole: its fields, then its payload."""
 
+import sys
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -17,8 +18,17 @@ from ticketops.tui.bar import Bar
 from ticketops.tui.header import Foot, Head
 from ticketops.tui.looks import safe
 
-_TEXT: Final = 70_000
+TEXT: Final = 70_000
 """Characters of a text that are shown; no line of it is longer."""
+EVERYTHING: Final = sys.maxsize
+"""As many as there are, for a pager."""
+
+
+class PageRead(Protocol):
+    """Reads a page, in a thread."""
+
+    def __call__(self, most: int = TEXT) -> Text:
+        """At most so many characters of each text in it."""
 
 
 class WholeScreen(Screen[None]):
@@ -26,12 +36,13 @@ class WholeScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*IN_TEXTS)]
 
-    def __init__(self, title: str, read: Callable[[], Text], command: str) -> None:
-        """`title` may be foreign text."""
+    def __init__(self, title: str, read: PageRead, command: str, words: tuple[str, ...] = ()) -> None:
+        """`title` may be foreign text; `words` lead to the page after `:`, where it can be opened again."""
         super().__init__()
         self._title = safe(title)
         self._read = read
         self._command = command
+        self._words = words
         self._text = Text("")
 
     def compose(self) -> ComposeResult:
@@ -62,6 +73,14 @@ class WholeScreen(Screen[None]):
         """Back to the list."""
         self.app.pop_screen()
 
+    def words(self) -> tuple[str, ...]:
+        """What leads to this page after `:`; empty where nothing does."""
+        return self._words
+
+    def paging(self) -> Callable[[], str]:
+        """What reads all of it for a pager, in a thread."""
+        return lambda: self._read(EVERYTHING).plain
+
     def command(self) -> str:
         """The command that shows the same."""
         return self._command
@@ -71,12 +90,12 @@ class WholeScreen(Screen[None]):
         return self._text.plain
 
 
-def told(fields: Mapping[str, object], payload: str, command: str) -> Text:
-    """Fields, then a payload as far as it fits a screen; `command` shows the rest."""
+def told(fields: Mapping[str, object], payload: str, command: str, most: int = TEXT) -> Text:
+    """Fields, then at most so many characters of a payload; `command` shows the rest."""
     page = fielded(fields)
-    page.append_text(section("payload", payload))
-    if len(payload) > _TEXT:
-        page.append(f"… {len(payload) - _TEXT} characters more: `{safe(command)}` shows them\n", "dim")
+    page.append_text(section("payload", payload, most))
+    if len(payload) > most:
+        page.append(f"… {len(payload) - most} characters more: | or `{safe(command)}` shows them\n", "dim")
     return page
 
 
@@ -88,7 +107,7 @@ def fielded(fields: Mapping[str, object]) -> Text:
     return page
 
 
-def section(title: str, text: str) -> Text:
-    """A title, and under it a text of several lines as far as it fits a screen; foreign text."""
+def section(title: str, text: str, most: int = TEXT) -> Text:
+    """A title, and under it at most so many characters of a text of several lines; foreign text."""
     page = Text(f"\n{title}\n", "bold")
-    return page.append("".join(f"{safe(line, _TEXT)}\n" for line in text[:_TEXT].splitlines()), "")
+    return page.append("".join(f"{safe(line, most)}\n" for line in text[:most].splitlines()), "")
