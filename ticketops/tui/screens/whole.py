@@ -32,7 +32,7 @@ class PageRead(Protocol):
 
 
 class WholeScreen(Screen[None]):
-    """A page of text that is read once, in a thread."""
+    """A page of text that is read when it is opened, and again when one asks for it; in a thread."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*IN_TEXTS)]
 
@@ -44,6 +44,7 @@ class WholeScreen(Screen[None]):
         self._command = command
         self._words = words
         self._text = Text("")
+        self._busy = False
 
     def compose(self) -> ComposeResult:
         """See Screen."""
@@ -56,17 +57,24 @@ class WholeScreen(Screen[None]):
     def on_mount(self) -> None:
         """Read it."""
         self.query_one("#page").focus()
-        once(self, self._read, self._shown, self._failed)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read it again, unless it is being read."""
+        if not self._busy:
+            self._busy = True
+            once(self, self._read, self._shown, self._failed)
 
     def arrived(self, _: Status) -> None:
         """One thing does not change under the reader."""
 
     def _shown(self, text: Text) -> None:
-        self._text = text
+        self._text, self._busy = text, False
         self.query_one("#title", Bar).show(self._title)
         self.query_one("#whole", Static).update(text)
 
     def _failed(self, text: str) -> None:
+        self._busy = False
         self.query_one("#title", Bar).show(f"{self._title}: not read", text)
 
     def action_back(self) -> None:
