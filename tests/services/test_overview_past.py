@@ -1,5 +1,6 @@
 """Bars of minutes, and stepping back through snapshots."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -89,6 +90,32 @@ def test_what_an_earlier_run_left_can_be_stepped_through() -> None:
     again = overview.around(found.snapshot.at, 1)
     assert again is not None
     assert again.snapshot.at == NOW
+
+
+def test_a_first_look_that_waits_for_nobody_is_no_base_of_trends() -> None:
+    moments, late = iter([NOW + timedelta(seconds=5 * n) for n in range(9)]), Late()
+    now = [next(moments)]
+    overview = Overview(Collector([late], context="x", timeout=60, now=lambda: now[0]), Thresholds())
+    overview.look(0.0)
+    late.ready.set()
+    for _ in range(2):
+        now[0] = next(moments)
+        overview.look()
+    now[0] = next(moments)
+    (line, *_) = overview.look().lines
+
+    assert (line.area, line.trend) == ("outbox", 0.0)
+
+
+class Late(Asked):
+    """A part that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+
+    def read(self, timeout: float) -> OutboxFigures:
+        self.ready.wait()
+        return super().read(timeout)
 
 
 def test_every_area_has_its_links() -> None:

@@ -66,6 +66,22 @@ def test_the_cursor_stays_on_its_row_when_others_come_and_go() -> None:
     run(scene)
 
 
+def test_the_first_thing_that_breaks_is_told_without_a_key_press() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(everything())
+        await pilot.pause()
+        assert "all is well" in shown(pilot)
+        feed.say(INCIDENT)
+        await pilot.pause()
+        assert "2 WHY  lag email-worker" in shown(pilot)
+        await pilot.press("G")
+        feed.say(replace(INCIDENT, relay=said(replace(INCIDENT.relay.value, live=0))))
+        await pilot.pause()
+        assert "what is not listed is ok" in shown(pilot)
+
+    run(scene)
+
+
 def test_the_filter_answers_as_one_types_and_escape_ends_it() -> None:
     async def scene(pilot: Any, feed: Scripted) -> None:
         feed.say(INCIDENT)

@@ -92,6 +92,15 @@ class Collector:
         said = {asked.part.place: asked.reading(silent_after) for asked in self._asked}
         return _snapshot(at, self._context, {place: reading for place, reading in said.items() if reading is not None})
 
+    @property
+    def heard_all(self) -> bool:
+        """True where every part has said something by now, be it that it failed, or its time is over."""
+        return all(asked.reading is not None or self._waited(asked) >= self._timeout for asked in self._asked)
+
+    def _waited(self, asked: _Asked) -> float:
+        """Seconds since the last question."""
+        return time.monotonic() - asked.since if asked.since else 0.0
+
     def close(self) -> None:
         """Give up what can be given up at once; what hangs is given up when it has ended."""
         for asked in self._asked:

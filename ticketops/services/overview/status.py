@@ -68,7 +68,8 @@ class Overview:
         self._chronicle.look(snapshot.at, status.lines)
         if self._remembered_at is None or snapshot.at - self._remembered_at >= _LEAST:
             self._remembered_at = snapshot.at
-            self._history.add(snapshot)
+            if self._collector.heard_all:  # a first look that waits for nobody has no values to tell trends by
+                self._history.add(snapshot)
             self._remember(status)
         return self._with_past(status)
 

@@ -46,6 +46,8 @@ class HomeScreen(TabledScreen):
         self._lines: dict[str, Check] = {}
         self._status: Status | None = None
         self._everything = False
+        self._wrong = 0
+        """Lines that are not ok."""
 
     def below(self) -> ComposeResult:
         """See TabledScreen."""
@@ -70,7 +72,11 @@ class HomeScreen(TabledScreen):
         self._lines = {f"{line.area} {line.subject}": line for line in status.lines}
         wrong = sum(line.grade is not Grade.OK for line in status.lines)
         figure = f"{wrong} of {len(status.lines)} not ok" + ("" if self._sorted_by is not None else ", worst first")
+        at_rest = self.table.key == _REST and not self._wrong
+        self._wrong = wrong
         self.show_rows(list(self._rows(status)), figure)
+        if at_rest and wrong:  # all was well, so nobody had chosen that line
+            self.table.action_edge(0)
         self._explain()
 
     def _rows(self, status: Status) -> Iterator[Row]:
@@ -91,7 +97,7 @@ class HomeScreen(TabledScreen):
         line, status = self._lines.get(self.table.key), self._status
         if line is None or status is None:
             self.query_one("#why-bar", Bar).show("2 WHY")
-            self.query_one("#why", Static).update(Text("all is well" if self.table.key == _REST else ""))
+            self.query_one("#why", Static).update(Text(self._calm() if self.table.key == _REST else ""))
             self.query_one("#next", Static).update(Text("nothing to do", "dim"))
             return
         self.query_one("#why-bar", Bar).show(
@@ -100,6 +106,9 @@ class HomeScreen(TabledScreen):
         why = Text("\n").join(reasons(line, status.snapshot, utf8=draws_lines(self.app)))
         self.query_one("#why", Static).update(why)
         self.query_one("#next", Static).update(Text("\n").join(_next(line, status)))
+
+    def _calm(self) -> str:
+        return "what is not listed is ok" if self._wrong else "all is well"
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
