@@ -59,6 +59,8 @@ class Known:
     """The context's; services refuse changes then."""
     up: bool = True
     """False: nothing answers."""
+    queue: str = "memory"
+    """What the dead-letter queue calls itself."""
     asked: list[str] = field(default_factory=list)
     """Every opening, in order."""
 
@@ -139,7 +141,7 @@ class Known:
         return Memory(lambda: self._up("store", self.operations), lambda: self._up("store", self.annotations))
 
     def _queue(self) -> MemoryDeadLetterQueue:
-        return self._up("dlq", MemoryDeadLetterQueue(self.deaths))
+        return self._up("dlq", MemoryDeadLetterQueue(self.deaths, name=self.queue))
 
     def means(self) -> Means:
         return Means(

@@ -50,9 +50,9 @@ class AskScreen(ModalScreen[Step | None]):
             self._question.drop()
 
     def _page(self) -> Text:
-        page = Text(f"{safe(self._question.title)}\n", "bold")
+        page = Text().append(f"{safe(self._question.title)}\n", "bold")
         for line in self._question.lines:
-            page.append(f"\n{safe(line)}", "")
+            page.append(f"\n{safe(line)}")
         return page
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -59,10 +59,10 @@ class ConfirmScreen(ModalScreen[str | None]):
         plan.scroll_relative(y=pages * max(plan.size.height - 1, 1), animate=False)
 
     def _page(self) -> Text:
-        page = Text(f"{safe(self._proposal.title)}\n\n", "bold")
+        page = Text().append(f"{safe(self._proposal.title)}\n\n", "bold")
         for line in self._proposal.lines:
             page.append(f"{safe(line)}\n")
-        return page.append("\nthe same as\n", "dim").append(safe(self._proposal.command, 4000))
+        return page.append("\nthe same as\n", "dim").append(f"{safe(self._proposal.command, 4000)}\n", "bold")
 
     def _asked(self) -> Text:
         return Text("type ").append(safe(self._phrase), "bold").append(" and Enter to do it; Esc leaves it")
