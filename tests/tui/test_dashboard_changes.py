@@ -1,3 +1,6 @@
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from textual.widgets import Input
@@ -5,6 +8,7 @@ from textual.widgets import Input
 from support.dashboard_sources import Known
 from support.dashboards import INCIDENT, Scripted, go, run, settled, shown
 from ticketops.domain.operations import OperationState
+from ticketops.services.dlq.changing import Desk
 from ticketops.tui.screens.ask import AskScreen
 from ticketops.tui.screens.confirm import ConfirmScreen
 
@@ -100,6 +104,41 @@ def test_escape_leaves_everything_as_it_is() -> None:
         await pilot.pause()
         assert len(known.deaths.letters) == 3
         assert len(operations(known)) == 1
+
+    run(scene, known=known)
+
+
+class Slow(Known):
+    """The operation goes on when it is let."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.begun, self.let = threading.Event(), threading.Event()
+        self.let.set()
+
+    @contextmanager
+    def _desk(self) -> Iterator[Desk]:
+        self.begun.set()
+        self.let.wait(60)
+        with super()._desk() as desk:
+            yield desk
+
+
+def test_who_leaves_the_view_meanwhile_is_told_what_came_of_it() -> None:
+    known = Slow()
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        await cause(pilot, feed)
+        await pilot.press("W")
+        await paced(pilot)
+        known.let.clear()
+        known.begun.clear()
+        await typed(pilot, "PROD-EU 3")
+        await settled(pilot, known.begun.is_set)
+        await pilot.press("escape")
+        await settled(pilot, lambda: "1 VERDICTS" in shown(pilot))
+        known.let.set()
+        await told(pilot, "3 of 3 done")
 
     run(scene, known=known)
 

@@ -16,6 +16,7 @@ from ticketops.demo.incident.director import Director, Played
 from ticketops.demo.incident.guided import NEXT, GuidedDashboard
 from ticketops.demo.incident.scenes import scenes
 from ticketops.demo.incident.stage import Stage, settings
+from ticketops.errors import TicketOpsError
 from ticketops.tui.feed import Feed
 from ticketops.wiring.overview import open_overview
 
@@ -99,6 +100,8 @@ def _play_under_dashboard(stage: Stage, overview: "Overview", captions: "_Captio
     )
     with director.in_a_thread():
         dashboard.run()
+    if dashboard.return_code:
+        raise TicketOpsError("the dashboard failed", why="its traceback is above")
 
 
 class _Lines:

@@ -39,14 +39,15 @@ def once(
 
 
 def _hand_over(screen: "Screen[Any]", done: Callable[[T], None], late: Callable[[T], None], result: T) -> None:
-    (done if _there(screen) else late)(result)
+    (done if there(screen) else late)(result)
 
 
 def _tell(screen: "Screen[Any]", failed: Callable[[str], None], text: str) -> None:
-    if _there(screen):
+    if there(screen):
         screen.notify(safe(text[:500]), severity="error", markup=False)
         failed(safe(text[:500]))
 
 
-def _there(screen: "Screen[Any]") -> bool:
+def there(screen: "Screen[Any]") -> bool:
+    """True while somebody can come back to it: a screen that was left says that it is mounted for ever."""
     return screen.is_mounted and screen in screen.app.screen_stack

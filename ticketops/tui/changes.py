@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 
 from ticketops.errors import TicketOpsError
 from ticketops.services.editor import edited
-from ticketops.tui.background import once
+from ticketops.tui.background import once, there
 from ticketops.tui.lock import Lock
 from ticketops.tui.looks import safe
 from ticketops.tui.proposals import Asked, Editing, Proposal, Question, Step, Watch
@@ -193,7 +193,7 @@ class Changes:
         proposal, _ = self._under_way.pop(watch)
         self._tell(said, title=proposal.title, severity="error" if failed else "information")
         self._repaint()
-        if not request.screen.is_mounted:
+        if not there(request.screen):
             return
         if not failed:
             getattr(request.screen, "unmark", bool)(request.keys)

@@ -95,11 +95,7 @@ class Collector:
     @property
     def heard_all(self) -> bool:
         """True where every part has said something by now, be it that it failed, or its time is over."""
-        return all(asked.reading is not None or self._waited(asked) >= self._timeout for asked in self._asked)
-
-    def _waited(self, asked: _Asked) -> float:
-        """Seconds since the last question."""
-        return time.monotonic() - asked.since if asked.since else 0.0
+        return all(asked.reading(self._timeout) is not None for asked in self._asked)
 
     def close(self) -> None:
         """Give up what can be given up at once; what hangs is given up when it has ended."""

@@ -18,6 +18,7 @@ from ticketops.domain.overview.check import Check
 from ticketops.domain.overview.snapshot import DeadLetterFigures, Reading
 from ticketops.services.overview.status import Status
 from ticketops.tui.actions import ON_ITEMS, ON_LETTERS, bindings
+from ticketops.tui.background import there
 from ticketops.tui.letter_changes import Wanted
 from ticketops.tui.looks import PLAIN, STYLES, age_of, command_of, draws_lines, number, safe, sparkline, trend_of
 from ticketops.tui.packed import Fields
@@ -144,7 +145,7 @@ class GroupsScreen(ReadScreen[Tallied]):
         return tallied or Tallied(self._letters.now(), 0, ())
 
     def _so_far(self, tallied: Tallied) -> None:
-        if self.is_mounted and self._tallied is None:
+        if there(self) and self._tallied is None:
             self.show_rows([_group_row(group, tallied) for group in tallied.groups], _counted(tallied))
 
     def words(self) -> tuple[str, ...]:

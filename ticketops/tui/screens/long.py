@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 from textual import on
 
 from ticketops.services.overview.status import Status
-from ticketops.tui.background import once
+from ticketops.tui.background import once, there
 from ticketops.tui.bar import Bar
 from ticketops.tui.looks import number, safe
 from ticketops.tui.packed import Fields, PackedRows, Page, Picked, matching, ordered, place_of
@@ -100,7 +100,7 @@ class LongScreen(TabledScreen, Generic[T]):
         self._reader.want(max(STEP, self.table.number + _AHEAD))
 
     def _heard(self, reader: Reader[T], progress: Progress) -> None:
-        if reader is not self._reader or not self.is_mounted:
+        if reader is not self._reader or not there(self):
             return
         self._progress = progress
         if progress.error:
