@@ -151,9 +151,8 @@ def _run(inv: Invocation, said: _Said) -> int:
     for command_line in dashboard.left_over:
         inv.out.note(f"a change was cut off; to go on: {command_line}")
     sys.stdout.flush()
-    os._exit(
-        dashboard.return_code or ExitCode.DONE
-    )  # drivers that wait for a backend which hangs would keep the user waiting too
+    code = dashboard.return_code or ExitCode.DONE
+    os._exit(code)  # drivers that wait for a backend which hangs would keep the user waiting too
 
 
 def _tail(inv: Invocation) -> tuple[str, ...]:
