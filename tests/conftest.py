@@ -3,6 +3,7 @@
 pytest_plugins = [
     "support.cli",
     "support.engines",
+    "support.examples",
     "support.incidents",
     "support.relay",
     "support.flow",

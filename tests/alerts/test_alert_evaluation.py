@@ -114,6 +114,21 @@ def test_a_target_that_hangs_holds_nobody_up(store: SqlAlertStore) -> None:
         free.set()
 
 
+def test_a_target_that_is_slow_to_fail_holds_up_no_evaluation(store: SqlAlertStore) -> None:
+    queues = {name: said(replace(LETTERS, queue=name, depth=101)) for name in "abcde"}
+    look(store, everything(dead_letters=queues))
+    now = [0.0]
+
+    def fail() -> None:
+        now[0] += 9.0
+        raise BackendUnavailable("the pager", why="no")
+
+    slow = Delivery(store, {"ops": Kept(fail)}, replace(OPTIONS, interval=15.0), lambda: 0.0, monotonic=lambda: now[0])
+    assert slow.deliver() == (0, 2)
+    fine = Kept()
+    assert delivery(store, fine).deliver() == (3, 0), "the others stayed due"
+
+
 def test_what_nobody_expected_is_told_without_its_text(store: SqlAlertStore) -> None:
     look(store, DEEP)
 

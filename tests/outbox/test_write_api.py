@@ -258,7 +258,7 @@ def table(postgres: Postgres) -> Iterator[Connection]:
         opened.rollback()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(key=st.text(st.characters(), max_size=110), kind=st.text(max_size=60), payload=json_texts)
 @example(key="ü" * 100, kind="💺" * 50, payload="1e131071")
 @example(key="k", kind="k", payload="1e-16383")

@@ -202,6 +202,4 @@ class Incident(RuleBasedStateMachine):
 
 
 TestIncident = Incident.TestCase
-TestIncident.settings = settings(
-    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestIncident.settings = settings(max_examples=150, stateful_step_count=30, suppress_health_check=list(HealthCheck))

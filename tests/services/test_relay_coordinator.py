@@ -250,5 +250,5 @@ class Crowd(RuleBasedStateMachine):
             assert member.coordinator.settled
 
 
-Crowd.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Crowd.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 TestCrowd = Crowd.TestCase

@@ -182,5 +182,5 @@ class RelaysInTrouble(RuleBasedStateMachine):
         assert not store.in_flight()
 
 
-RelaysInTrouble.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+RelaysInTrouble.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
 TestRelaysInTrouble = RelaysInTrouble.TestCase

@@ -1,6 +1,7 @@
 """Takes messages to their targets: at least once, further and further apart, and never held up by one that hangs."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -27,7 +28,13 @@ class Delivery:
     """Delivers what is due. One instance serves one thread."""
 
     def __init__(
-        self, store: AlertStore, targets: Mapping[str, Target], options: AlertsOptions, draw: Callable[[], float]
+        self,
+        store: AlertStore,
+        targets: Mapping[str, Target],
+        options: AlertsOptions,
+        draw: Callable[[], float],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`draw` answers random numbers from 0 to 1."""
         self._store = store
@@ -35,12 +42,19 @@ class Delivery:
         self._options = options
         self._retry = RetryPolicy(max_attempts=options.attempts, base=_BASE, cap=_CAP)
         self._draw = draw
+        self._monotonic = monotonic
         self._hung: dict[str, threading.Thread] = {}
 
     def deliver(self) -> tuple[int, int]:
-        """Deliver what is due; how many arrived, and how many did not."""
+        """Deliver what is due; how many arrived, and how many did not.
+
+        What an interval between two evaluations is too short for stays due: slow targets hold no evaluation up.
+        """
         arrived = failed = 0
+        until = self._monotonic() + self._options.interval
         for message in self._store.waiting(self._store.now(), _BATCH):
+            if self._monotonic() > until:
+                break
             error = self._send(message)
             if not error:
                 self._store.delivered(message)
