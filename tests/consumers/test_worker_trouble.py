@@ -80,7 +80,8 @@ def test_a_broker_that_is_away_is_waited_for(
     admin = AdminClient({"bootstrap.servers": address})
     admin.create_topics([NewTopic("pay", 3, 1)])["pay"].result(30)
     own = make_works(works.site.cli, database.url, address, works.site.settings["redis"]["url"], lambda *_, **__: "pay")
-    worker = make_worker("w", at=own).start()
+    soon = {"socket.timeout.ms": "3000", "session.timeout.ms": "6000"}  # the shortest session that a broker allows
+    worker = make_worker("w", at=own, kafka={"properties": soon}).start()
     first, second = own.bookings(2)
     own.pay("CAPTURED", first)
     own.wait_for(first, "CONFIRMED")

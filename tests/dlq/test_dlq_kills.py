@@ -30,6 +30,8 @@ class Taker(threading.Thread):
         self.count = 0
         self.fail_again = 0
         self.stop = threading.Event()
+        self.idle = 0
+        """Rounds that found nothing: what earlier ones took is counted."""
 
     def run(self) -> None:
         while not self.stop.is_set():
@@ -41,6 +43,7 @@ class Taker(threading.Thread):
                     self.fail_again -= 1
                     self.worker.dead_letter(item)
             if not items:
+                self.idle += 1
                 self.stop.wait(0.005)
 
 
@@ -84,8 +87,15 @@ def operation_of(incident: Incident) -> dict[str, object]:
     return dict(operation)
 
 
+def all_is_taken(incident: Incident, taker: Taker) -> None:
+    """Wait until nothing waits, and the taker has nothing in hand."""
+    eventually(lambda: not incident.waiting)
+    idle = taker.idle
+    eventually(lambda: taker.idle > idle)
+
+
 def everything_is_there_once(incident: Incident, taker: Taker, items: list[str]) -> None:
-    eventually(lambda: not incident.waiting, 30)
+    all_is_taken(incident, taker)
     assert set(taker.taken.values()) <= {1}, "twice"
     assert sorted(taker.taken) == sorted(items), "lost"
     assert incident.dead == []
@@ -135,7 +145,7 @@ def test_items_that_fail_again_meanwhile_are_not_chased(incident: Incident, take
     done = incident("dlq", "requeue", "--all", "--yes", "--rate", "200/s", "-o", "json")
     assert done.code == 0, done.err
     assert (done.json["total"], done.json["done"]) == (400, 400)
-    eventually(lambda: not incident.waiting, 30)
+    all_is_taken(incident, taker)
     assert (set(taker.taken.values()), sorted(taker.taken)) == ({1}, sorted(items))
     assert len(incident.dead) == 100
     assert done.json["returned"] == done.json["new"]
@@ -154,7 +164,7 @@ def test_an_interrupt_prints_how_to_go_on(incident: Incident, taker: Taker) -> N
     assert f"to go on: ticketops ops resume {id_}" in err
     assert operation_of(incident)["state"] == "stopped"
     assert "stopped" in incident("ops", "show", id_[:8]).out
-    eventually(lambda: not incident.waiting, 30)
+    all_is_taken(incident, taker)
     assert len(incident.dead) + taker.count == 1500
     with running(incident, "ops", "resume", id_) as process:
         eventually(lambda: taker.count > 60, 60)
@@ -163,7 +173,7 @@ def test_an_interrupt_prints_how_to_go_on(incident: Incident, taker: Taker) -> N
         process.communicate(timeout=30)
         assert process.returncode == 3
     assert operation_of(incident)["state"] == "cancelled"
-    eventually(lambda: not incident.waiting, 30)
+    all_is_taken(incident, taker)
     assert len(incident.dead) + taker.count == 1500
     assert incident("ops", "resume", id_).code == 6
     assert set(taker.taken) <= set(items)
