@@ -11,6 +11,7 @@ import pytest
 from support.dashboard_sources import KEY, Known
 from support.dashboards import INCIDENT, Scripted, go, run, settled, shown
 from support.snapshots import NOW, everything
+from ticketops.tui.actions import every_action
 from ticketops.tui.places import PLACES
 from ticketops.tui.table import LineTable
 
@@ -190,7 +191,16 @@ def test_light_is_a_theme() -> None:
 def test_the_docs_name_every_place_and_the_picture_fetches_nothing() -> None:
     page = (ROOT / "docs/dashboard.md").read_text(encoding="utf-8")
     assert all(f"`{place.shown}`" in page for place in PLACES)
-    drawn = (ROOT / "docs/dashboard.svg").read_text(encoding="utf-8")
-    assert "VERDICTS" in drawn
-    assert "@font-face" not in drawn
-    assert not re.findall(r"https?://(?!www\.w3\.org/)", drawn)
+    for name, text in (("dashboard", "VERDICTS"), ("dashboard-plan", "PROD-EU")):
+        drawn = (ROOT / f"docs/{name}.svg").read_text(encoding="utf-8")
+        assert text in drawn
+        assert "@font-face" not in drawn
+        assert not re.findall(r"https?://(?!www\.w3\.org/)", drawn)
+
+
+def test_the_docs_name_every_action_with_its_keys() -> None:
+    page = (ROOT / "docs/dashboard.md").read_text(encoding="utf-8").replace("\\|", "¦")
+    table = [[cell.strip() for cell in line.split("|")[1:3]] for line in page.splitlines() if line.startswith("| `")]
+    documented = {(tuple(key.strip("`") for key in keys.split()), label) for keys, label in table}
+    actions = {(tuple(one.shown.replace("|", "¦").split()), one.label) for one in every_action() if one.label}
+    assert actions <= documented

@@ -4,12 +4,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ticketops.cli.cells import Show
 from ticketops.cli.demo_view import View, watch
 from ticketops.cli.exits import ExitCode
 from ticketops.cli.output import Column
+from ticketops.cli.saved import Saver
 from ticketops.cli.tui import sources_of
 from ticketops.demo import ground as engines
 from ticketops.demo.incident.director import Director, Played
@@ -96,6 +98,7 @@ def _play_under_dashboard(stage: Stage, overview: "Overview", captions: "_Captio
         read_only=config.read_only,
         utf8=(sys.stdout.encoding or "").lower().startswith("utf"),
         caption=lambda: captions.now,
+        save=Saver(Path(), config.context).save,
         go_on=director.go_on,
     )
     with director.in_a_thread():

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 _OPERATION: Final = (
-    Column("id", keep=True),
-    Column("verb"),
+    Column("id"),
+    Column("verb", keep=True),
     Column("state"),
     Column("queues"),
     Column("total", show=Show.COUNT),

@@ -59,7 +59,7 @@ class Changes:
     @property
     def told(self) -> str:
         """What is under way, for the header; empty where nothing is."""
-        made = [f"{proposal.title} {watch.said}".strip() for watch, (proposal, _) in self._under_way.items()]
+        made = [f"{watch.said} {proposal.title}".strip() for watch, (proposal, _) in self._under_way.items()]
         planning = self._planning and self._latest is not None and self._latest.screen in self._app.screen_stack
         return ", ".join(["planning …"] * planning + made)
 

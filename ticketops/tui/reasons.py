@@ -86,7 +86,7 @@ def _letters(line: Check, snapshot: Snapshot) -> Iterator[Text]:
         yield Text(f"came: {came}")
     top = sorted(value.reasons.items(), key=lambda pair: -pair[1])
     for reason, count in islice(top, _REASONS):
-        share = 100 * count / max(value.depth, 1)
+        share = 100 * count / max(value.depth, sum(value.reasons.values()), 1)  # more came between two questions
         yield Text(f"{number(count):>9} {share:4.0f} %  ", no_wrap=True, overflow="ellipsis").append(safe(reason))
     if len(top) > _REASONS:
         yield Text(f"{len(top) - _REASONS} more reasons; Enter shows causes", "dim")

@@ -40,7 +40,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(self._page(), markup=False)
 
     def _page(self) -> Text:
-        page = Text("Keys\n\n", "bold")
+        page = Text().append("Keys\n\n", "bold")
         for title, actions in self._groups:
             page.append(f"{title}\n", "dim")
             for action in (action for action in actions if action.label):
