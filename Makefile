@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench clean env
+.PHONY: demo incident test check bench clean env
 .DEFAULT_GOAL := test
 
 env: $(READY)
@@ -18,6 +18,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	@$(BIN)/ticketops demo
+
+incident: $(READY)
+	@$(BIN)/ticketops demo --incident
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 4 --dist loadgroup
