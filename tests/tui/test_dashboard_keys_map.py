@@ -90,6 +90,7 @@ def test_dangerous_keys_are_shown_while_they_are_unlocked() -> None:
         await go(pilot, "dlq bookings")
         await settled(pilot, lambda: "3 " in shown(pilot))
         assert "R requeue" not in shown(pilot).splitlines()[-1]
+        assert "W unlock" in shown(pilot).splitlines()[-1]
         await pilot.press("W")
         await settled(pilot, lambda: "R requeue  D discard" in shown(pilot).splitlines()[-1])
         assert shown(pilot).splitlines()[-1].rstrip().endswith("? help  q quit")

@@ -1,9 +1,6 @@
 """The dashboard in a real terminal, with engines that stop answering under it."""
 
-import os
-import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,44 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.terminals import TMUX, Terminal
 from support.waiting import eventually
 from ticketops.embedded.valkey import ValkeyServer
 
-TMUX = shutil.which("tmux")
 pytestmark = pytest.mark.skipif(TMUX is None, reason="tmux is not installed: there is no real terminal to draw in")
 QUIT = 1.0
 """Seconds; a machine that is busy with other things gets ten times what two calls of tmux take on top."""
-
-
-class Terminal:
-    """One tmux server of its own."""
-
-    def __init__(self, folder: Path, width: int, height: int) -> None:
-        self.socket, self.code = folder / "tmux", folder / "code"
-        self.size = ["-x", str(width), "-y", str(height)]
-
-    def run(self, command: str, environment: dict[str, str]) -> None:
-        line = f"{command}; echo $? > {self.code}; sleep 60"
-        started = ["new-session", "-d", *self.size, line]
-        subprocess.run([*self._tmux(), *started], check=True, timeout=20, env={**os.environ, **environment})
-
-    def press(self, *keys: str) -> None:
-        subprocess.run([*self._tmux(), "send-keys", *keys], check=True, timeout=20)
-
-    def resize(self, width: int, height: int) -> None:
-        size = ["resize-window", "-x", str(width), "-y", str(height)]
-        subprocess.run([*self._tmux(), *size], check=True, timeout=20)
-
-    def text(self) -> str:
-        shown = subprocess.run([*self._tmux(), "capture-pane", "-p"], check=True, timeout=20, capture_output=True)
-        return shown.stdout.decode()
-
-    def close(self) -> None:
-        subprocess.run([*self._tmux(), "kill-server"], check=False, timeout=20)
-
-    def _tmux(self) -> list[str]:
-        assert TMUX
-        return [TMUX, "-S", str(self.socket), "-f", "/dev/null"]
 
 
 @pytest.fixture

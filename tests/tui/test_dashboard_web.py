@@ -114,6 +114,8 @@ def test_a_page_is_a_dashboard_with_the_same_configuration_that_ends_with_it(ser
         await drawn(socket, "LOST")
         await socket.send_str(json.dumps(["stdin", "W"]))
         await drawn(socket, "is read-only")
+        await socket.send_str(json.dumps(["stdin", "|"]))
+        await drawn(socket, "cannot be lent")
 
     asyncio.run(page(served, scene))
     eventually(lambda: not served.children(), 30)

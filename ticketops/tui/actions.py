@@ -44,6 +44,7 @@ class Bound(Binding):
     of: Action | None = None
 
 
+UNLOCK: Final = Action("app.unlock", "W", "W", "unlock", "let capitals ask for changes, for five minutes; again: lock")
 EVERYWHERE: Final = (
     Action("app.goto", "colon", ":", "goto", "go anywhere, in the words of the commands; see below", footer=True),
     Action("app.last", "minus", "-", "last", "the view before this one, and back again"),
@@ -59,7 +60,7 @@ EVERYWHERE: Final = (
     Action("app.copy_command", "Y", "Y", "copy command", "copy the command that would do or show the same"),
     Action("app.page", "vertical_line,v", "| v", "pager", "the row or the page, whole, in $PAGER"),
     Action("app.save", "w", "w", "save", "write what is known now, and the screen, to a file for the post-mortem"),
-    Action("app.unlock", "W", "W", "unlock", "let capitals ask for changes, for five minutes; again: lock"),
+    UNLOCK,
     Action("app.lights", "T", "T", "theme", "dark or light; NO_COLOR in the environment: neither"),
     Action("app.help", "question_mark,f1", "?", "help", "this page; F1 where one types", footer=True),
     Action("app.leave", "q", "q", "quit", "leave at once, whatever hangs; Ctrl-C does the same", footer=True),

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.snapshot import Reading, Snapshot
-from ticketops.tui.actions import EVERYWHERE, ON_ROWS, Action, actions_of
+from ticketops.tui.actions import EVERYWHERE, ON_ROWS, UNLOCK, Action, actions_of
 from ticketops.tui.changes import Changes
 from ticketops.tui.clock import Clock
 from ticketops.tui.keymap import shown_of
@@ -101,12 +101,15 @@ class Foot(Widget):
         return Text((" " * _APART).join(items), "dim", no_wrap=True, overflow="crop")
 
     def _actions(self) -> Iterator[Action]:
-        """Changes only while they are unlocked."""
+        """Changes only while they are unlocked; where there are some, the key that unlocks them."""
         changes: Changes | None = getattr(self.app, "changes", None)
         unlocked = changes is not None and bool(changes.lock.left)
-        tables = ON_ROWS if self.screen.query("LineTable") else ()
-        for action in dict.fromkeys((*actions_of(self.screen), *tables, *EVERYWHERE)):
-            if action.footer or (action.dangerous and unlocked):
+        own = [*actions_of(self.screen)]
+        offered = any(action.dangerous for action in own) and not unlocked and not getattr(self.app, "read_only", True)
+        rows = ON_ROWS if self.screen.query("LineTable") else ()
+        ordered = [*(action for action in own if action.dangerous), *rows, *own, *EVERYWHERE]
+        for action in dict.fromkeys(ordered):
+            if action.footer or (action.dangerous and unlocked) or (action is UNLOCK and offered):
                 yield action
 
     @property

@@ -10,7 +10,7 @@ from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.domain.text import terminal_safe
 
 _FILTER: Final = re.compile(r"(?:^|\s)/(.*)$", re.DOTALL)
-_NAMED: Final = frozenset({"--queue", "--group", "--machine", "--state"})
+NAMED: Final = frozenset({"--queue", "--group", "--machine", "--state"})
 """Options of commands whose values are words here."""
 
 
@@ -30,7 +30,7 @@ def parse(text: str) -> Line:
     words = _words(text[: found.start()] if found else text)
     if words[:1] == ["ticketops"]:
         words = words[1:]
-    return Line(tuple(word for word in words if word not in _NAMED), found[1].strip() if found else "")
+    return Line(tuple(word for word in words if word not in NAMED), found[1].strip() if found else "")
 
 
 def _words(text: str) -> list[str]:

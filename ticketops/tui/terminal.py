@@ -15,12 +15,23 @@ _SCREEN_TAKES: Final = 700
 @contextmanager
 def lent(app: App[Any]) -> Iterator[None]:
     """Another program has the terminal, and Ctrl-C. SuspendNotSupported where it cannot be lent, as in a browser."""
-    with app.suspend():
-        before = signal.signal(signal.SIGINT, lambda *_: None)
+    failed: Exception | None = None
+    with app.suspend(), _deaf():
         try:
             yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+        except Exception as error:  # noqa: BLE001 - raised below: Textual takes the terminal back where nothing is
+            failed = error
+    if failed is not None:
+        raise failed
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def passed_through(text: str, environment: Mapping[str, str]) -> str:

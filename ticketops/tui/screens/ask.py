@@ -11,6 +11,7 @@ from textual.widgets import Input, Static
 
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.errors import UsageError
+from ticketops.tui.actions import IN_BOXES, bindings
 from ticketops.tui.looks import STYLES, safe
 from ticketops.tui.proposals import Question, Step
 
@@ -21,7 +22,7 @@ _BESIDE: Final = 6
 class AskScreen(ModalScreen[Step | None]):
     """What follows from the answer; None where nobody answered."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(None)", "back")]
+    BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(None)", "back"), *bindings(*IN_BOXES)]
 
     def __init__(self, question: Question) -> None:
         super().__init__()

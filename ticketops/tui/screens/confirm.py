@@ -9,6 +9,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from ticketops.tui.actions import IN_BOXES, bindings
 from ticketops.tui.looks import safe
 from ticketops.tui.proposals import Proposal
 
@@ -23,6 +24,7 @@ class ConfirmScreen(ModalScreen[str | None]):
         ("escape", "dismiss(None)", "back"),
         ("pageup,up", "scroll(-1)", "up"),
         ("pagedown,down", "scroll(1)", "down"),
+        *bindings(*IN_BOXES),
     ]
 
     def __init__(self, proposal: Proposal, context: str) -> None:

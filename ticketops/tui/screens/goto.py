@@ -93,20 +93,24 @@ class _Known(Suggester):
 
 
 def _known(snapshot: Snapshot | None) -> Iterator[str]:
-    """What can be written, the places first."""
-    yield from (" ".join(place.words) + (" " if place.least else "") for place in PLACES)
+    """What can be written, the likelier first."""
+    places = [(len(place.words), " ".join(place.words) + (" " if place.least else "")) for place in PLACES]
+    yield from (line for count, line in places if count == 1)
     yield from OTHERS
     yield from (spoken(words) for words in named(snapshot))
+    yield from (line for count, line in places if count > 1)
 
 
 def _offered(typed: str, known: Sequence[str]) -> Text:
     """The ways to go on, then what the place at hand takes."""
     found = [line for line in known if line.startswith(typed)] if typed else []
     offered = Text("   ".join(found[:_OFFERED]) + (" …" if len(found) > _OFFERED else ""), "dim")
-    if place := _place(typed):
+    if place := _place(typed.split()):
         offered.append(("\n" if found else "") + f"{place.shown}: {place.help}")
     return offered
 
 
-def _place(typed: str) -> Place | None:
-    return next((place for place in PLACES if typed.startswith(" ".join(place.words))), None)
+def _place(words: Sequence[str]) -> Place | None:
+    """The place that is being written; one of two words goes before one of its first."""
+    fitting = [place for place in PLACES if place.words == tuple(words[: len(place.words)])]
+    return max(fitting, key=lambda place: len(place.words), default=None)

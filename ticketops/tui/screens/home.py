@@ -1,6 +1,6 @@
 """Home: what is wrong, why, and what next, without a key press."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import ClassVar, Final
 
@@ -135,6 +135,15 @@ class HomeScreen(TabledScreen):
     def words(self) -> tuple[str, ...]:
         """See TabledScreen."""
         return ("home",)
+
+    def paging(self) -> Callable[[], str]:
+        """See TabledScreen: why it is so and what to run next belong to the row."""
+        line, status = self._lines.get(self.table.key), self._status
+        if line is None or status is None or self.table.marked:
+            return super().paging()
+        why = reasons(line, status.snapshot, utf8=draws_lines(self.app))
+        text = "\n".join([self.row_text(), *(one.plain for one in (Text(), *why, Text(), *_next(line, status)))])
+        return lambda: text
 
     def command(self) -> str:
         """See TabledScreen."""

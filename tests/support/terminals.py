@@ -1,0 +1,47 @@
+"""Real terminals: tmux draws what a program writes, and tells what is seen."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+TMUX = shutil.which("tmux")
+
+
+class Terminal:
+    """One tmux server of its own."""
+
+    def __init__(self, folder: Path, width: int, height: int) -> None:
+        self.socket, self.code = folder / "tmux", folder / "code"
+        self.size = ["-x", str(width), "-y", str(height)]
+
+    def run(self, command: str, environment: dict[str, str]) -> None:
+        line = f"{command}; echo $? > {self.code}; sleep 60"
+        started = ["new-session", "-d", *self.size, line]
+        subprocess.run([*self._tmux(), *started], check=True, timeout=20, env={**os.environ, **environment})
+
+    def press(self, *keys: str) -> None:
+        subprocess.run([*self._tmux(), "send-keys", *keys], check=True, timeout=20)
+
+    def resize(self, width: int, height: int) -> None:
+        size = ["resize-window", "-x", str(width), "-y", str(height)]
+        subprocess.run([*self._tmux(), *size], check=True, timeout=20)
+
+    def text(self) -> str:
+        shown = subprocess.run([*self._tmux(), "capture-pane", "-p"], check=True, timeout=20, capture_output=True)
+        return shown.stdout.decode()
+
+    def option(self, name: str, value: str) -> None:
+        subprocess.run([*self._tmux(), "set-option", "-g", name, value], check=True, timeout=20)
+
+    def clipboard(self) -> str:
+        """What was copied last."""
+        shown = subprocess.run([*self._tmux(), "show-buffer"], check=False, timeout=20, capture_output=True)
+        return shown.stdout.decode()
+
+    def close(self) -> None:
+        subprocess.run([*self._tmux(), "kill-server"], check=False, timeout=20)
+
+    def _tmux(self) -> list[str]:
+        assert TMUX
+        return [TMUX, "-S", str(self.socket), "-f", "/dev/null"]
