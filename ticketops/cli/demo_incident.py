@@ -100,7 +100,6 @@ def _play_under_dashboard(stage: Stage, overview: "Overview", captions: "_Captio
         caption=lambda: captions.now,
         save=Saver(Path(), config.context).save,
         go_on=director.go_on,
-        save=Saver(Path(), config.context).save,
     )
     with director.in_a_thread():
         dashboard.run()
