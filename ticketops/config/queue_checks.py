@@ -6,7 +6,7 @@ from typing import Final
 
 from ticketops.config.problems import Problem
 from ticketops.config.schema import Config
-from ticketops.domain.deadletters import QueueKind
+from ticketops.domain.queue_kinds import QueueKind
 from ticketops.options import OutboxOptions, QueueOptions
 
 TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")

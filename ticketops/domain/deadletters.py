@@ -6,21 +6,26 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from ticketops.domain.queue_kinds import QueueKind
+
+__all__ = [
+    "BodyState",
+    "DeadLetter",
+    "Fault",
+    "FaultKind",
+    "Guarantee",
+    "Headers",
+    "Mark",
+    "Narrowing",
+    "Outcome",
+    "QueueKind",
+    "RequeueOrder",
+    "Result",
+    "SourceRecord",
+]
+
 Headers = tuple[tuple[str, bytes | None], ...]
 """In their order; a name can repeat, a value can be null or empty."""
-
-
-class QueueKind(StrEnum):
-    """Where a dead-letter queue is."""
-
-    REDIS = "redis"
-    """The booking worker's sorted set."""
-    OUTBOX = "outbox"
-    """Outbox rows that are FAILED with their attempts used up."""
-    KAFKA = "kafka"
-    """A dead-letter topic."""
-    COMPENSATIONS = "compensations"
-    """failed_compensations that are FAILED or MANUAL."""
 
 
 class BodyState(StrEnum):

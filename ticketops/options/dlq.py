@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from ticketops.domain.deadletters import QueueKind
+from ticketops.domain.queue_kinds import QueueKind
 from ticketops.options.types import Natural
 
 KIND: Final = "kind"

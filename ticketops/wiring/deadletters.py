@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ticketops.config.problems import did_you_mean
-from ticketops.domain.deadletters import QueueKind
+from ticketops.domain.queue_kinds import QueueKind
 from ticketops.errors import NotFoundError
 from ticketops.wiring.dead_tables import (
     glance_at_compensations,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.options import QueueOptions
     from ticketops.ports.deadletters import DeadLetterQueue, QueueGlance
-    from ticketops.services.overview.letters import LetterProbe
+    from ticketops.services.overview.letter_probe import LetterProbe
 
 
 def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> "DeadLetterQueue":
@@ -41,7 +41,7 @@ def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> 
 
 def open_letter_probe(config: "Config", name: str, timeout: float) -> "LetterProbe":
     """What a snapshot asks of the queue of that name, for one thread; `timeout` in seconds as above."""
-    from ticketops.services.overview.letters import LetterProbe  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.services.overview.letter_probe import LetterProbe  # noqa: PLC0415 - `--help` must not pay for it
 
     options = queue_options(config, name)
     opened = partial(open_queue, config, name, timeout=timeout)

@@ -1,15 +1,19 @@
 """Whether a dead-letter topic holds nothing that needs anybody: where the ledger is level with it, that says so."""
 
+from typing import TYPE_CHECKING
+
 from ticketops.backends.kafka.cluster import Cluster, TopicInfo
 from ticketops.domain.ledger import Log, Standing
 from ticketops.options import KafkaOptions
-from ticketops.ports.ledger import LedgerGlance
+
+if TYPE_CHECKING:
+    from ticketops.ports.ledger import LedgerGlance
 
 
 class TopicGlance:
     """Implements ports.QueueGlance for a dead-letter topic; reads no records and writes nothing to the ledger."""
 
-    def __init__(self, topic: str, options: KafkaOptions, ledger: LedgerGlance, *, timeout: float = 10.0) -> None:
+    def __init__(self, topic: str, options: KafkaOptions, ledger: "LedgerGlance", *, timeout: float = 10.0) -> None:
         """`timeout`: seconds that brokers are waited for."""
         self._topic = topic
         self._ledger = ledger

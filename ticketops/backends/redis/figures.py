@@ -9,7 +9,6 @@ from ticketops.backends.redis.session import Session
 from ticketops.domain.lag.backlogs import Waiting
 from ticketops.domain.overview.emails import EmailEntries
 from ticketops.domain.overview.snapshot import BackendFigures, RedisQueueFigures
-from ticketops.domain.wire.items import decode_item
 from ticketops.errors import WireError
 from ticketops.options import RedisOptions
 
@@ -90,6 +89,8 @@ def _age(tail: object, now: datetime) -> float | None:
     """Seconds since the item that is taken next was put there; None where no decoder accepts it."""
     if not isinstance(tail, bytes):
         return None
+    from ticketops.domain.wire.items import decode_item  # noqa: PLC0415 - the codec, only where something waits
+
     try:
         moment = decode_item(tail).enqueued_at.moment()
     except WireError:

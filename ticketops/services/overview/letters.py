@@ -1,45 +1,18 @@
 """A dead-letter queue in a snapshot: its depth always; more where little must be read for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
 from ticketops.domain.dead_letter_stats import WINDOWS, QueueTally
-from ticketops.domain.deadletters import DeadLetter, Narrowing, QueueKind
+from ticketops.domain.deadletters import DeadLetter, Narrowing
 from ticketops.domain.overview.snapshot import DeadLetterFigures
-from ticketops.ports.deadletters import DeadLetterQueue, QueueGlance
+from ticketops.ports.deadletters import DeadLetterQueue
 
 MOST: Final = 1000
 """Items that are read for one look; a deeper queue tells no reasons and no groups here (`dlq stats` does)."""
 _NEW: Final = timedelta(seconds=WINDOWS["24h"])
-
-
-class LetterProbe:
-    """Opens a queue only where a glance did not find it empty."""
-
-    def __init__(
-        self, name: str, kind: QueueKind, opened: Callable[[], DeadLetterQueue], glance: QueueGlance | None = None
-    ) -> None:
-        """`glance`: None where the queue itself is as cheap to look at."""
-        self._name = name
-        self._kind = kind
-        self._open = opened
-        self._glance = glance
-        self._queue: DeadLetterQueue | None = None
-
-    def figures(self) -> DeadLetterFigures:
-        """What the queue holds."""
-        if self._glance is not None and self._glance.empty():
-            return DeadLetterFigures(queue=self._name, kind=self._kind, depth=0, oldest_seconds=None, groups_new=0)
-        self._queue = self._queue or self._open()
-        return figures(self._queue)
-
-    def close(self) -> None:
-        """Give up connections; idempotent."""
-        for opened in (self._glance, self._queue):
-            if opened is not None:
-                opened.close()
 
 
 def figures(queue: DeadLetterQueue) -> DeadLetterFigures:
