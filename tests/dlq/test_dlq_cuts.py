@@ -62,12 +62,12 @@ def killed_until_done(cli: Cli, words: tuple[str, ...], count: Any, kills: int) 
     """Run, kill when something was moved, resume, kill …; then resume to the end."""
     for _ in range(kills):
         goal = count() + random.SystemRandom().choice((1, 30, 90))
-        process = cli.start(*words)
+        process = cli.fork(*words)
         try:
             eventually(lambda: count() >= goal or process.poll() is not None, 90, every=0.002)  # noqa: B023
         finally:
             process.kill()
-            process.communicate()
+            process.wait()
         words = ("ops", "resume", operation_of(cli)["id"])
         if operation_of(cli)["state"] == "done":
             return
@@ -134,7 +134,7 @@ def through(incident: Incident, redis: RedisOptions, tcp_proxy: MakeProxy) -> tu
 def test_redis_goes_away_in_the_middle_and_the_rest_is_resumed(through: tuple[Incident, Any]) -> None:
     incident, proxy = through
     ids = incident.die(500)
-    process = incident.cli.start("dlq", "requeue", "--all", "--yes", "--rate", "200/s")
+    process = incident.cli.fork("dlq", "requeue", "--all", "--yes", "--rate", "200/s")
     eventually(lambda: len(incident.waiting) > 20 or process.poll() is not None, 60)
     proxy.refuse()
     _, err = process.communicate(timeout=120)
@@ -155,7 +155,7 @@ def test_the_store_goes_away_in_the_middle_and_the_rest_is_resumed(
     proxy = tcp_proxy(urlsplit(database.url).port or 0)
     incident = incident.with_postgres(replace(database, url=proxy.url(database.url)))
     ids = incident.die(500)
-    process = incident.cli.start("dlq", "requeue", "--all", "--yes", "--rate", "200/s")
+    process = incident.cli.fork("dlq", "requeue", "--all", "--yes", "--rate", "200/s")
     eventually(lambda: len(incident.waiting) > 20 or process.poll() is not None, 60)
     proxy.refuse()
     _, err = process.communicate(timeout=120)

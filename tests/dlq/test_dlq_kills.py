@@ -2,7 +2,6 @@
 
 import random
 import signal
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 from redis import Redis
 
 from support.booking_worker import BookingWorker
+from support.forks import Fork
 from support.incidents import Incident
 from support.waiting import eventually
 from ticketops.options import RedisOptions
@@ -73,13 +73,13 @@ def pile_up(incident: Incident, number: int) -> list[str]:
 
 
 @contextmanager
-def running(incident: Incident, *words: str) -> Iterator["subprocess.Popen[str]"]:
-    process = incident.cli.start(*words)
+def running(incident: Incident, *words: str) -> Iterator[Fork]:
+    process = incident.cli.fork(*words)
     try:
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def operation_of(incident: Incident) -> dict[str, object]:

@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import IO, Any
 
 import pytest
 
-from support.forks import can_fork, forks
+from support.forks import Fork, can_fork, forks
 from ticketops.cli.main import run
 
 _TESTS = Path(__file__).parents[1]
@@ -53,7 +52,12 @@ class Cli:
         """Run to the end, without a terminal; with `full_disk`, what goes to stdout finds no room."""
         variables = self.environment(env)
         if can_fork(variables) and not full_disk:
-            return self._forked(words, variables, text)
+            process = self.fork(*words, env=env, text=text)
+            try:
+                out, err = process.communicate(self.timeout)
+            finally:
+                process.kill()
+            return Result(process.wait(), out, err)
         with full_device(full_disk) as full:
             done = subprocess.run(
                 self.command(words),
@@ -68,16 +72,9 @@ class Cli:
             )
         return Result(done.returncode, done.stdout or "", done.stderr)
 
-    def _forked(self, words: Sequence[object], variables: Mapping[str, str], text: str) -> Result:
-        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
-            given.write(text.encode())
-            given.seek(0)
-            process = forks().start(self.command(words)[1:], variables, self.folder, (given, out, err))
-            try:
-                code = process.wait(self.timeout)
-            finally:
-                process.kill()
-            return Result(code, *(_text(stream) for stream in (out, err)))
+    def fork(self, *words: object, env: Mapping[str, str] | None = None, text: str = "") -> Fork:
+        """Start and return at once, as `start` does; what it writes goes to files, and is read at its end."""
+        return forks().keep(self.command(words)[1:], self.environment(env), self.folder, text)
 
     def here(self, *words: object, env: Mapping[str, str] | None = None, text: str = "") -> Result:
         """Run to the end in this process: for the many commands whose process is not what a test is about."""
@@ -139,12 +136,6 @@ class Cli:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         paths = {"HOME": home, "XDG_CONFIG_HOME": f"{home}/xdg", "PYTHONPATH": str(_TESTS)}
         return {**kept, **paths, **self.variables, **(more or {})}
-
-
-def _text(stream: IO[bytes]) -> str:
-    """All of it, with newlines as `subprocess` makes them of text."""
-    stream.seek(0)
-    return stream.read().decode().replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _stream(text: str = "") -> io.TextIOWrapper:

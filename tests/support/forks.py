@@ -23,7 +23,9 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import cache
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Final, NoReturn
 
 _TESTS: Final = Path(__file__).parents[1]
@@ -42,9 +44,10 @@ _LARGEST: Final = 1 << 18
 class Fork:
     """A forked process, with what tests use of `subprocess.Popen`."""
 
-    def __init__(self, report: IO[bytes], args: Sequence[str]) -> None:
-        """`report` tells the pid, and the exit code when it has ended."""
+    def __init__(self, report: IO[bytes], args: Sequence[str], written: Sequence[Path] = ()) -> None:
+        """`report` tells the pid, and the exit code when it has ended; `written` are the files that it writes to."""
         self.args = args
+        self._written = written
         self.returncode: int | None = None
         self._report = report
         self._lock = threading.Lock()
@@ -70,6 +73,12 @@ class Fork:
         """End it at once."""
         self.send_signal(signal.SIGKILL)
 
+    def communicate(self, timeout: float | None = None) -> tuple[str, ...]:
+        """Wait for its end; what it wrote to its files, with newlines as `subprocess` makes them of text."""
+        self.wait(timeout)
+        texts = [path.read_bytes().decode() for path in self._written]
+        return tuple(text.replace("\r\n", "\n").replace("\r", "\n") for text in texts)
+
     def _wait(self, timeout: float | None) -> int | None:
         with self._lock:
             if self.returncode is None and select.select([self._report], [], [], timeout)[0]:
@@ -85,6 +94,8 @@ class Forks:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._folder = TemporaryDirectory(prefix="ticketops-test-streams-")
+        self._number = count()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -95,26 +106,39 @@ class Forks:
                 cwd=_TESTS,
             )
 
+    def keep(self, words: Sequence[str], env: Mapping[str, str], cwd: Path, text: str = "") -> Fork:
+        """As `start`, with a text for stdin; what it writes is kept for `Fork.communicate`."""
+        given, *written = (Path(self._folder.name, f"{next(self._number)}") for _ in range(3))
+        given.write_text(text, encoding="utf-8")
+        with given.open("rb") as stdin, written[0].open("wb") as stdout, written[1].open("wb") as stderr:
+            return self.start(words, env, cwd, (stdin, stdout, stderr), written)
+
     def start(
-        self, words: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[IO[bytes] | int]
+        self,
+        words: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        streams: Sequence[IO[bytes]],
+        written: Sequence[Path] = (),
     ) -> Fork:
         """What Python would be called with (`-m module …` or `script …`), and its stdin, stdout and stderr."""
         request = json.dumps({"words": list(words), "env": dict(env), "cwd": str(cwd)}).encode()
         assert len(request) <= _LARGEST
         read, write = os.pipe()
         report = os.fdopen(read, "rb", buffering=0)
-        fds = [stream if isinstance(stream, int) else stream.fileno() for stream in streams]
+        fds = [stream.fileno() for stream in streams]
         try:
             with self._lock:
                 socket.send_fds(self._control, [request], [*fds, write])
         finally:
             os.close(write)
-        return Fork(report, words)
+        return Fork(report, words, written)
 
     def close(self) -> None:
         """End it; what it forked goes on."""
         self._control.close()
         self._process.wait(10)
+        self._folder.cleanup()
 
 
 @cache
