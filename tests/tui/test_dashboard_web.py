@@ -39,7 +39,7 @@ class Served:
         )
         self.log = folder / "log"
         words = [sys.executable, "-m", "ticketops", "--config", str(config)]
-        words += ["tui", "--web", "--port", "0", "--theme", "light", "--every", "3"]
+        words += ["tui", "--web", "--port", "0", "--proxy", "ops.example", "--theme", "light", "--every", "3"]
         environment = {**os.environ, "TICKETOPS_POSTGRES_URL": f"postgresql://nobody:{PRIVATE}@127.0.0.1:1/none"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(words, stderr=log, stdout=log, env=environment)
@@ -82,6 +82,8 @@ def test_the_page_needs_the_key_and_loads_nothing_from_elsewhere(served: Served)
         for found in re.findall(r"(?:static/[\w./-]+)", answer.text):
             assert browser.get(f"{served.root}/{found}").status_code == 200
         assert browser.get(served.root, headers={"Host": "evil.example"}).status_code == 403
+        proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "ops.example", "Origin": "https://ops.example"}
+        assert "wss://ops.example/ws" in browser.get(served.root, headers=proxied).text
         assert browser.get(f"{served.root}/ws", headers={"Origin": "http://evil.example"}).status_code == 403
 
 

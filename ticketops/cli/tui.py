@@ -57,6 +57,10 @@ def command(
         int | None,
         typer.Option("--port", min=0, max=65535, metavar="PORT", help="With --web; else 8000. 0: any that is free."),
     ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option("--proxy", metavar="NAME", help="With --web: the name of a proxy before it, as browsers say it."),
+    ] = None,
 ) -> int:
     """Look at everything on one screen, live: what is wrong, why, and what to run next.
 
@@ -68,9 +72,9 @@ def command(
         os.environ["NO_COLOR"] = "1"
     _check_keys(inv)
     if web:
-        return _serve(inv, said, host or _HOST, _PORT if port is None else port)
-    if host is not None or port is not None:
-        raise UsageError("--host and --port are for --web", hint="add --web, or leave them out")
+        return _serve(inv, said, _Where(host or _HOST, _PORT if port is None else port, proxy or ""))
+    if (host, port, proxy) != (None, None, None):
+        raise UsageError("--host, --port and --proxy are for --web", hint="add --web, or leave them out")
     return _run(inv, said)
 
 
@@ -88,6 +92,16 @@ class _Said:
         return [*every, *([] if self.theme is None else ["--theme", self.theme.value])]
 
 
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Where pages are served."""
+
+    host: str
+    port: int
+    proxy: str
+    """Its name; empty: there is none."""
+
+
 def _check_keys(inv: Invocation) -> None:
     from ticketops.config.problems import refuse  # noqa: PLC0415 - `--help` must not pay for it
 
@@ -97,14 +111,15 @@ def _check_keys(inv: Invocation) -> None:
         refuse(list(keymap.problems(inv.config.tui.keys, inv.settings.origins["tui.keys"].place)))
 
 
-def _serve(inv: Invocation, said: _Said, host: str, port: int) -> int:
+def _serve(inv: Invocation, said: _Said, where: _Where) -> int:
     try:
         from ticketops.tui.web import WebServer  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise UsageError(
             "the dashboard cannot be served", why=f"missing: {error.name}", hint="pip install 'ticketops[web]'"
         ) from None
-    server = WebServer(_page_command(inv, said), host, port, f"ticketops {inv.config.context}")
+    title = f"ticketops {inv.config.context}"
+    server = WebServer(_page_command(inv, said), where.host, where.port, title, where.proxy)
     inv.out.note(f"the dashboard of {inv.config.context} is at {server.address}; Ctrl-C ends it")
     inv.out.note("who has this address can do there what you can do here")
     server.run()

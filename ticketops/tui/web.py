@@ -55,11 +55,15 @@ class Child(AppService):
 class WebServer(Server):
     """Serves one command; listens as soon as it is made."""
 
-    def __init__(self, command: str, host: str, port: int, title: str) -> None:
-        """`command` is for a shell; port 0: any that is free. UsageError where the address cannot be had."""
+    def __init__(self, command: str, host: str, port: int, title: str, name: str = "") -> None:
+        """`command` is for a shell; port 0: any that is free; `name`: by which a proxy before it is reached.
+
+        UsageError where the address cannot be had.
+        """
         self._listener = _listening(host, port)
         super().__init__(command, host, self._listener.getsockname()[1], title, templates_path=Path(__file__).parent)
         self._key = secrets.token_urlsafe(24)
+        self._name = name.lower()
         self._open: set[web.WebSocketResponse] = set()
 
     @property
@@ -127,11 +131,13 @@ class WebServer(Server):
         """Whether a name is one that this server is reached by; a foreign name may be made to mean this machine."""
         host = (urlsplit(f"//{said}").hostname or "").lower()
         everywhere = self.host in {"0.0.0.0", "::", ""}  # noqa: S104 - compared, not bound
-        return everywhere or host in {self.host.lower(), "localhost", "127.0.0.1", "::1"}
+        return everywhere or host in {self.host.lower(), "localhost", "127.0.0.1", "::1", self._name}
 
     def _same_origin(self, request: web.Request) -> bool:
         origin = request.headers.get("Origin")
-        return origin is None or urlsplit(origin).netloc == request.headers.get("Host")
+        if origin is None or urlsplit(origin).netloc == request.headers.get("Host"):
+            return True
+        return bool(self._name) and urlsplit(origin).hostname == self._name
 
     @aiohttp_jinja2.template("web.html")
     async def handle_index(self, request: web.Request) -> dict[str, Any]:
@@ -139,7 +145,7 @@ class WebServer(Server):
         scheme = "wss" if request.headers.get("X-Forwarded-Proto", request.scheme) == "https" else "ws"
         return {
             "title": self.title,
-            "socket": f"{scheme}://{request.host}/ws",
+            "socket": f"{scheme}://{request.headers.get('X-Forwarded-Host', request.host)}/ws",
             "font_size": to_int(request.query.get("fontsize", "16"), 16),
         }
 
