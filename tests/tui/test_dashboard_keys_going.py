@@ -149,6 +149,21 @@ def test_no_place_is_forgotten() -> None:
     assert shown == {place.words for place in PLACES}
 
 
+def test_views_do_not_pile_up_and_closed_ones_are_opened_again() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        for number in range(30):
+            pilot.app.guide.go(("trace", f"key-{number}"))
+            await pilot.pause()
+            assert len(pilot.app.screen_stack) <= 12
+        for number in range(28, 14, -1):
+            pilot.app.guide.travel(-1)
+            await settled(pilot, lambda number=number: words(pilot) == ("trace", f"key-{number}"))  # type: ignore[misc]
+
+    run(scene)
+
+
 def test_last_and_earlier_and_later() -> None:
     async def scene(pilot: Any, feed: Scripted) -> None:
         feed.say(INCIDENT)

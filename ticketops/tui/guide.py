@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ticketops.tui.app import Dashboard
     from ticketops.tui.sources import Sources
 
+_DEEP: Final = 12
+"""Views that lie over each other, at most: each keeps what it has read; `[` opens closed ones again."""
 _LINES: Final = 100
 """Lines that are remembered."""
 _VIEWS: Final[Mapping[str, Words]] = {
@@ -111,6 +113,8 @@ class Guide:
         if screen is None:
             return False
         if not self._return_to(_words_of(screen)):
+            if len(self._app.screen_stack) >= _DEEP:
+                self._return_to(("home",))
             self._app.push_screen(screen)
         return True
 
