@@ -38,7 +38,6 @@ MODULES = (
     "lag",
     "status",
     "exporter",
-    "dashboard",
 )
 _SIZES = ("bookings", "kills")
 _WARM_UP = 400_000
