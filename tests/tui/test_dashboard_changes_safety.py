@@ -22,6 +22,7 @@ from ticketops.tui.lock import SPAN, Lock
 from ticketops.tui.proposals import Proposal, Question, Watch
 from ticketops.tui.screens.ask import AskScreen
 from ticketops.tui.screens.confirm import ConfirmScreen
+from ticketops.tui.screens.outbox import EventsScreen
 
 VERBS = [
     *(("dlq bookings", key) for key in "RDHL"),
@@ -544,6 +545,20 @@ def test_an_operation_that_runs_is_shown_going_on() -> None:
         assert "max failures" in str(pilot.app.screen.query_one("#why", Static).render())
 
     run(scene, (160, 40), known)
+
+
+def test_a_key_that_comes_before_the_table_changes_nothing_and_breaks_nothing() -> None:
+    known = Known()
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        await at(pilot, feed)
+        for key in ("R", "K", "y", "Y", "r", "s", "z", "slash"):
+            pilot.app.push_screen(EventsScreen(known.sources(), "dead"))
+            await pilot.app._check_bindings(key)
+            await pilot.pause()
+        assert pilot.app.is_running
+
+    run(scene, known=known)
 
 
 KEYS = [

@@ -30,6 +30,8 @@ from ticketops.tui.terminal import passed_through
 DARK: Final = "textual-dark"
 LIGHT: Final = "textual-light"
 _ASCII: Final = Ascii()
+_OF_VIEW: Final = frozenset({"now", "copy_row", "copy_command", "page"})
+"""Actions that ask the view."""
 _CAPTION: Final = 0.5
 """Seconds between two looks at what the caption says."""
 MakeFeed = Callable[[Callable[[Status], None], Callable[[BaseException], None]], Feed]
@@ -135,6 +137,10 @@ class Dashboard(App[int]):
     def open(self, screen: "Screen[None]") -> None:
         """Show a screen; it takes what is known already from `shown`."""
         self.push_screen(screen)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """See App: a key may come before the view that it asks has anything in it."""
+        return super().check_action(action, parameters) if self.screen.is_mounted or action not in _OF_VIEW else False
 
     def action_goto(self) -> None:
         """Ask where to."""

@@ -114,6 +114,10 @@ class TabledScreen(Screen[None]):
         number = self._sorted_by
         return sorted(rows, key=lambda row: (row.last, *_rank(row, number)))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """See Screen: a key may come before there is a table."""
+        return super().check_action(action, parameters) if self.is_mounted else False
+
     def action_sort(self) -> None:
         """Sort by the next column, and after the last by none."""
         following = 0 if self._sorted_by is None else self._sorted_by + 1
