@@ -173,8 +173,11 @@ class Dashboard(App[int]):
             self._step(self.snapshot.at)
 
     def _step(self, moment: datetime) -> None:
-        steps, self._steps, self._stepping = self._steps, 0, True
-        home = self.screen_stack[1]
+        steps, self._steps = self._steps, 0
+        home = next(iter(self.screen_stack[1:]), None)
+        if home is None:  # it is being left
+            return
+        self._stepping = True
         once(home, lambda: self._feed.around(moment, steps), self._stepped, self._not_stepped)
 
     def _stepped(self, status: Status | None) -> None:
