@@ -38,6 +38,7 @@ MODULES = (
     "lag",
     "status",
     "exporter",
+    "dashboard",
 )
 _SIZES = ("bookings", "kills")
 _WARM_UP = 400_000

@@ -163,7 +163,7 @@ def test_the_caption_stands_on_every_screen_and_a_key_that_is_free_goes_on() -> 
         known = Known()
         app = GuidedDashboard(
             make,
-            known.sources(),
+            known.sources,
             context="default",
             read_only=False,
             caption=lambda: captions[0],

@@ -1,6 +1,6 @@
 """What the dashboard's screens read in tests: memory backends, with foreign text in every field that can hold it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -61,11 +61,12 @@ class Known:
     """False: nothing answers."""
     queue: str = "memory"
     """What the dead-letter queue calls itself."""
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     asked: list[str] = field(default_factory=list)
     """Every opening, in order."""
 
     def __post_init__(self) -> None:
-        self.deaths = MemoryDeaths()
+        self.deaths = MemoryDeaths(self.clock)
         self.outbox = ToldOutbox(self.text)
         self.alerts = ToldAlerts(self.text)
         self.relays = ToldRelays(self.text)
@@ -79,7 +80,7 @@ class Known:
                 reason=self.text,
                 error_message=self.text,
                 stack=self.text,
-                failed_at=datetime.now(UTC),
+                failed_at=self.clock() - timedelta(minutes=3 - number),
                 payload=self.text.encode(),
                 metadata={self.text: self.text},
                 destination=self.text,
@@ -193,7 +194,7 @@ class Known:
         yield Desk(store=store, annotations=self.annotations, access=access, actor="op@host")
 
     def _now(self) -> datetime:
-        return datetime.now(UTC)
+        return self.clock()
 
     def _up(self, name: str, opened: T) -> T:
         self.asked.append(name)

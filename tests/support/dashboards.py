@@ -53,7 +53,7 @@ def dashboard(feed: Scripted, known: Known | None = None, **options: Any) -> Das
         return feed
 
     known = known or Known()
-    return Dashboard(make, known.sources(), context="PROD-EU", read_only=known.read_only, **options)
+    return Dashboard(make, known.sources, context="PROD-EU", read_only=known.read_only, **options)
 
 
 def run(

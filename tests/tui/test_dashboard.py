@@ -258,11 +258,14 @@ class Hanging:
         self.free.wait(60)
         return Status(everything(), (), None)
 
+    def recall(self) -> None:
+        """Nothing is remembered."""
+
 
 def test_a_feed_that_hangs_keeps_nobody_from_leaving() -> None:
     free = threading.Event()
     try:
-        feed = Feed(Hanging(free), lambda _: None, lambda _: None)  # type: ignore[arg-type]  # only look() is called
+        feed = Feed(lambda: Hanging(free), lambda _: None, lambda _: None)  # type: ignore[arg-type, return-value]  # only look() is called
         feed.start()
         started = time.monotonic()
         feed.stop()

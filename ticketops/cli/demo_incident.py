@@ -72,7 +72,7 @@ def _start(stack: ExitStack, view: View) -> Stage:
 
 
 def _play_alone(director: Director, overview: "Overview") -> None:
-    feed = Feed(overview, director.saw, director.fail)
+    feed = Feed(lambda: overview, director.saw, director.fail)
     feed.start()
     try:
         director.run()
@@ -89,11 +89,11 @@ def _play_under_dashboard(stage: Stage, overview: "Overview", captions: "_Captio
             director.saw(status)
             told(status)
 
-        return Feed(overview, both, failed)
+        return Feed(lambda: overview, both, failed)
 
     dashboard = GuidedDashboard(
         make_feed,
-        sources_of(config, _TIMEOUT, ()),
+        lambda: sources_of(config, _TIMEOUT, ()),
         context=config.context,
         read_only=config.read_only,
         utf8=(sys.stdout.encoding or "").lower().startswith("utf"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.services.alerts.desk import AlertDesk
     from ticketops.services.guard import Access
+    from ticketops.services.overview.status import Overview
     from ticketops.tui.letter_changes import Means
     from ticketops.tui.sources import Sources, Verbs
 
@@ -143,14 +144,13 @@ def _run(inv: Invocation, said: _Said) -> int:
     from ticketops.cli.saved import Saver  # noqa: PLC0415
     from ticketops.tui.app import Dashboard  # noqa: PLC0415
     from ticketops.tui.feed import Feed  # noqa: PLC0415
-    from ticketops.wiring.overview import open_overview  # noqa: PLC0415
+    from ticketops.tui.guide import load  # noqa: PLC0415
 
     config = inv.config
-    timeout = inv.seconds or config.status.timeout
-    overview = open_overview(config, timeout=timeout, remember=True, every=said.every or config.tui.every)
+    timeout, every = inv.seconds or config.status.timeout, said.every or config.tui.every
     dashboard = Dashboard(
-        lambda told, failed: Feed(overview, told, failed),
-        sources_of(config, inv.timeout, _tail(inv)),
+        lambda told, failed: Feed(lambda: _overview(config, timeout, every), told, failed, load),
+        lambda: sources_of(config, inv.timeout, _tail(inv)),
         context=config.context,
         read_only=config.read_only,
         theme=said.theme or config.tui.theme,
@@ -161,18 +161,25 @@ def _run(inv: Invocation, said: _Said) -> int:
     if is_page():
         tie(dashboard)
     dashboard.run()
+    if dashboard.trouble is not None:
+        raise dashboard.trouble
     for command_line in dashboard.left_over:
         inv.out.note(f"a change was cut off; to go on: {command_line}")
     sys.stdout.flush()
-    os._exit(
-        dashboard.return_code or ExitCode.DONE
-    )  # drivers that wait for a backend which hangs would keep the user waiting too
+    code = dashboard.return_code or ExitCode.DONE
+    os._exit(code)  # drivers that wait for a backend which hangs would keep the user waiting too
 
 
 def _tail(inv: Invocation) -> tuple[str, ...]:
     """What a command needs at its end to mean the same context."""
     context = ("--context", inv.context) if inv.context else ()
     return (*context, "--config", str(inv.config_file)) if inv.config_file else context
+
+
+def _overview(config: "Config", timeout: float, every: float) -> "Overview":
+    from ticketops.wiring.overview import open_overview  # noqa: PLC0415 - the first frame does not wait for it
+
+    return open_overview(config, timeout=timeout, remember=True, every=every)
 
 
 def sources_of(config: "Config", timeout: float, tail: tuple[str, ...]) -> "Sources":

@@ -91,6 +91,11 @@ class Key:
 
 
 @cache
+def _defaults() -> Config:
+    return Config()
+
+
+@cache
 def keys() -> Mapping[str, Key]:
     """Every key by its dotted name; of named sections, those of the defaults."""
     return {key.name: key for key in _walk(Config, "")}
@@ -123,6 +128,7 @@ def is_section(name: str) -> bool:
     return name in sections() or (family in families() and NAME.fullmatch(own) is not None)
 
 
+@cache
 def family_of(name: str) -> tuple[str, str, str]:
     """The family, the name in it and the key of a dotted name; three empty texts where it is in none."""
     for family in families():
@@ -139,7 +145,13 @@ def key_of(name: str) -> Key | None:
     family, own, key = family_of(name)
     if not NAME.fullmatch(own):
         return None
-    return {found.name: found for found in _member(family, own, everything=True)}.get(f"{family}.{own}.{key}")
+    return _members(family, own).get(f"{family}.{own}.{key}")
+
+
+@cache
+def _members(family: str, own: str) -> Mapping[str, Key]:
+    """Every key that one named section may have, by its dotted name."""
+    return {found.name: found for found in _member(family, own, everything=True)}
 
 
 def names_of(family: str, own: str, kind: object = None) -> Iterator[str]:
@@ -154,8 +166,18 @@ def build(values: Mapping[str, object]) -> Config:
     return _build(Config, "", values)
 
 
+def _hints(kind: type[Any]) -> Mapping[str, Any]:
+    """The types of a section's fields; Python takes its time to tell them."""
+    return _told(kind)  # type: ignore[arg-type]  # a class is hashable
+
+
+@cache
+def _told(kind: type[Any]) -> Mapping[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
 def _walk(kind: type[Any], prefix: str) -> Iterator[Key]:
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     for item in fields(kind):
         hint, name = hints[item.name], prefix + item.name
         if is_dataclass(hint):
@@ -168,7 +190,7 @@ def _walk(kind: type[Any], prefix: str) -> Iterator[Key]:
 
 
 def _families(kind: type[Any], prefix: str) -> Iterator[tuple[str, type[Any]]]:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     for item in fields(kind):
         if is_dataclass(hints[item.name]):
             yield from _families(hints[item.name], f"{prefix}{item.name}.")
@@ -185,9 +207,9 @@ def _named(hint: object) -> type[Any] | None:
 def _member(family: str, own: str, *, everything: bool) -> Iterator[Key]:
     """The keys of one named section: those of its kind, or all that any kind has."""
     kind = families()[family]
-    default = value_of(Config(), family).get(own)  # type: ignore[attr-defined]
+    default = value_of(_defaults(), family).get(own)  # type: ignore[attr-defined]
     wanted = set() if everything else set(names_of(family, own, getattr(default, KIND, None)))
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     for item in fields(kind):
         name = f"{family}.{own}.{item.name}"
         if everything or name in wanted:
@@ -200,7 +222,7 @@ def _default(item: "Field[Any]") -> Any:  # noqa: ANN401 - of the field's own ty
 
 
 def _build(kind: type[_T], prefix: str, values: Mapping[str, object]) -> _T:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     made: dict[str, object] = {}
     for item in fields(kind):  # type: ignore[arg-type]
         name, hint = prefix + item.name, hints[item.name]

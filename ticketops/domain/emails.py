@@ -4,7 +4,7 @@ Templates, variables and the format of an entry: the wire contract, "Email handl
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -104,15 +104,6 @@ class EmailJob:
 def job_id(consumer: str, event_id: str) -> UUID:
     """The id of the job that an event makes: the same whenever the event comes."""
     return uuid5(_NAMESPACE, f"{consumer}\n{event_id}")
-
-
-def entry_ids(entries: Iterable[bytes]) -> Iterator[str]:
-    """The ids of the jobs that entries of the list tell of; nothing of an entry that cannot be read."""
-    for entry in entries:
-        try:
-            yield str(_decoder.decode(entry).get("id"))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
 
 
 def read_booking(record: Record, max_bytes: int) -> BookingNotice | None:

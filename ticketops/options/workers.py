@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ticketops.domain.record_headers.writing import HeaderStyle
+from ticketops.domain.header_style import HeaderStyle
 from ticketops.options.types import Natural, Percentage, Positive, Seconds
 
 

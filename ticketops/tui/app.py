@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import App
 from textual.binding import BindingType
@@ -16,16 +16,19 @@ from ticketops.services.overview.status import Status
 from ticketops.tui.actions import EVERYWHERE, bindings
 from ticketops.tui.background import once
 from ticketops.tui.changes import Changes
+from ticketops.tui.clock import Clock
 from ticketops.tui.feed import Feed
 from ticketops.tui.guide import Guide
+from ticketops.tui.lock import Lock
 from ticketops.tui.looks import safe
 from ticketops.tui.outlet import Outlet, Save
 from ticketops.tui.plain import Ascii
 from ticketops.tui.proposals import Step
-from ticketops.tui.screens.help import HelpScreen
 from ticketops.tui.screens.home import HomeScreen
-from ticketops.tui.sources import Sources
 from ticketops.tui.terminal import passed_through
+
+if TYPE_CHECKING:
+    from ticketops.tui.sources import Sources
 
 DARK: Final = "textual-dark"
 LIGHT: Final = "textual-light"
@@ -49,7 +52,7 @@ class Dashboard(App[int]):
     def __init__(  # noqa: PLR0913 - one for each thing that the command line knows
         self,
         make_feed: MakeFeed,
-        sources: Sources,
+        sources: "Callable[[], Sources]",
         *,
         context: str,
         read_only: bool,
@@ -58,9 +61,11 @@ class Dashboard(App[int]):
         keymap: Mapping[str, str] | None = None,
         caption: Callable[[], str] | None = None,
         save: Save | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`make_feed` makes the source of snapshots, told whom to call; `keymap` has the user's own keys.
 
+        `sources` is asked once, when it is needed.
         `caption` says what stands above the line of keys on every screen, and is asked often; None: nothing does.
         `save` writes a snapshot with the lines of the screen to a file; None: they cannot be saved.
         """
@@ -69,6 +74,7 @@ class Dashboard(App[int]):
         self._captioned = ""
         self.theme = LIGHT if theme == "light" else DARK
         self.context = context
+        self.clock = clock or Clock()
         self.read_only = read_only
         self.snapshot: Snapshot | None = None
         self.frozen_at: datetime | None = None
@@ -82,7 +88,11 @@ class Dashboard(App[int]):
         self._stepping = False
         self._latest: Status | None = None
         self.shown: Status | None = None
-        self.changes = Changes(self)
+        self.changes = Changes(self, Lock(self.clock.elapsed))
+        self._failure = ""
+        """What was told last of it."""
+        self.trouble: BaseException | None = None
+        """Why there never was a snapshot, where that made it leave."""
         self.left_over: list[str] = []
         """Commands that go on with what leaving cut off."""
         self._feed = make_feed(self._told, self._failed)
@@ -112,7 +122,19 @@ class Dashboard(App[int]):
         self.call_later(self._arrived, status)
 
     def _failed(self, error: BaseException) -> None:
-        self.call_later(self.notify, safe(f"{type(error).__name__}: {error}"), severity="error", markup=False)
+        self.call_later(self._without, error)
+
+    def _without(self, error: BaseException) -> None:
+        """What is shown stays, and grows old; without anything to show there is no use in staying."""
+        if self.snapshot is None:
+            self.trouble = error
+            self.exit(1)
+            return
+        text = safe(f"{type(error).__name__}: {error}")
+        if text != self._failure:
+            self._failure = text
+            self.notify(text, severity="error", timeout=60, markup=False)
+        self._redraw()
 
     def _arrived(self, status: Status) -> None:
         self._latest = status
@@ -240,6 +262,8 @@ class Dashboard(App[int]):
 
     def action_help(self) -> None:
         """What keys do."""
+        from ticketops.tui.screens.help import HelpScreen  # noqa: PLC0415 - the first frame does not wait for it
+
         self.push_screen(HelpScreen(self.screen, self.keymap))
 
     async def action_quit(self) -> None:

@@ -49,5 +49,9 @@ def _tell(screen: "Screen[Any]", failed: Callable[[str], None], text: str) -> No
 
 
 def there(screen: "Screen[Any]") -> bool:
-    """True while somebody can come back to it: a screen that was left says that it is mounted for ever."""
-    return screen.is_mounted and screen in screen.app.screen_stack
+    """True while somebody can come back to it: a screen that was left says that it is mounted for ever.
+
+    False as well where it is not whole yet, and where the app ends: widgets may be gone then.
+    """
+    app = screen.app
+    return app.is_running and screen.is_mounted and screen in app.screen_stack

@@ -1,6 +1,8 @@
 """Going: by words, back and forward through what was looked at, and to what a line of home is about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from textual.screen import ModalScreen, Screen
@@ -11,13 +13,11 @@ from ticketops.domain.overview.check import Check
 from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.tui.lines import parse
 from ticketops.tui.looks import safe
-from ticketops.tui.places import near, place_of, plain
-from ticketops.tui.screens.goto import GotoScreen
-from ticketops.tui.sources import Sources
 from ticketops.tui.visits import Visits, Words
 
 if TYPE_CHECKING:
     from ticketops.tui.app import Dashboard
+    from ticketops.tui.sources import Sources
 
 _DEEP: Final = 12
 """Views that lie over each other, at most: each keeps what it has read; `[` opens closed ones again."""
@@ -33,14 +33,25 @@ _VIEWS: Final[Mapping[str, Words]] = {
 """By the area of a line of home."""
 
 
+def load() -> None:
+    """Import every view, so that going there takes no time; the first frame does not wait for them."""
+    for name in ("goto", "help"):
+        import_module(f"ticketops.tui.screens.{name}")
+
+
 class Guide:
     """Where one dashboard is, was and can go."""
 
-    def __init__(self, app: "Dashboard", sources: Sources) -> None:
+    def __init__(self, app: "Dashboard", sources: "Callable[[], Sources]") -> None:
+        """`sources` is asked once, when it is needed."""
         self._app = app
-        self._sources = sources
+        self._make_sources = sources
         self._said: list[str] = []
         self.visits = Visits()
+
+    @cached_property
+    def _sources(self) -> "Sources":
+        return self._make_sources()
 
     def seen(self, _: object = None) -> None:
         """Take down which view is shown now."""
@@ -50,9 +61,13 @@ class Guide:
 
     def ask(self) -> None:
         """Ask where to."""
+        from ticketops.tui.screens.goto import GotoScreen  # noqa: PLC0415 - see load()
+
         self._app.push_screen(GotoScreen(self._app.snapshot, tuple(self._said)), self._answered)
 
     def _answered(self, text: str | None) -> None:
+        from ticketops.tui.places import near  # noqa: PLC0415 - see load()
+
         if not text or not text.strip():
             return
         self._said = [*(line for line in self._said if line != text), text][-_LINES:]
@@ -65,6 +80,8 @@ class Guide:
 
     def go(self, words: Sequence[str], wanted: str = "") -> bool:
         """Go where words say, and filter there; False where that is nowhere."""
+        from ticketops.tui.places import plain  # noqa: PLC0415 - see load()
+
         words = plain(words)
         if words[0] in {"q", "quit"}:
             self._app.action_leave()
@@ -89,6 +106,8 @@ class Guide:
         return False
 
     def _open(self, words: Words) -> bool:
+        from ticketops.tui.places import place_of  # noqa: PLC0415 - see load()
+
         found = place_of(words)
         screen = found[0].make(self._sources, found[1]) if found else None
         if screen is None:

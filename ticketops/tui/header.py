@@ -1,7 +1,7 @@
 """The first and the last line of every screen."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Final
 
 from rich.cells import cell_len
@@ -14,6 +14,7 @@ from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.snapshot import Reading, Snapshot
 from ticketops.tui.actions import EVERYWHERE, ON_ROWS, UNLOCK, Action, actions_of
 from ticketops.tui.changes import Changes
+from ticketops.tui.clock import Clock
 from ticketops.tui.keymap import shown_of
 from ticketops.tui.looks import STYLES, age_of, safe
 
@@ -44,13 +45,14 @@ class Head(Widget):
         return Text.assemble(left, " " * room, right, " ", no_wrap=True, overflow="ellipsis")
 
     def _time(self, snapshot: Snapshot | None) -> Text:
-        frozen = getattr(self.app, "frozen_at", None)
+        clock: Clock = getattr(self.app, "clock")  # noqa: B009 - the app is not imported here
+        frozen: datetime | None = getattr(self.app, "frozen_at", None)
         if frozen is not None:
-            ago = age_of(max(time.time() - frozen.timestamp(), 0.0))
+            ago = age_of(max((clock.now() - frozen).total_seconds(), 0.0))
             return Text(f" FROZEN at {frozen:%H:%M:%S}Z ({ago} ago)", STYLES[Grade.WARN])
         if snapshot is None:
             return Text("")
-        seconds = time.time() - snapshot.at.timestamp()
+        seconds = (clock.now() - snapshot.at).total_seconds()
         return Text(f" {snapshot.at:%H:%M:%S}Z" + (f" ({age_of(seconds)} ago)" if seconds > _STALE else " live"))
 
 

@@ -13,7 +13,7 @@ from ticketops.wiring.dead_tables import (
     open_outbox_dead_letters,
 )
 from ticketops.wiring.kafka import glance_at_topic, open_dead_letter_topic
-from ticketops.wiring.redis import open_redis_dead_letters
+from ticketops.wiring.redis import glance_at_redis, open_redis_dead_letters
 
 if TYPE_CHECKING:
     from ticketops.config import Config
@@ -51,7 +51,7 @@ def open_letter_probe(config: "Config", name: str, timeout: float) -> "LetterPro
 def _glance(config: "Config", options: "QueueOptions", timeout: float) -> "QueueGlance | None":
     match options.kind:
         case QueueKind.REDIS:
-            return None
+            return glance_at_redis(config, options, timeout=timeout)
         case QueueKind.KAFKA:
             return glance_at_topic(config, options.topic, timeout=timeout)
         case QueueKind.OUTBOX:

@@ -11,7 +11,7 @@ from psycopg import Connection
 from ticketops.backends.postgres.machine_layout import inspect
 from ticketops.backends.postgres.session import Session
 from ticketops.backends.postgres.states_sql import Queries, known_steps
-from ticketops.backends.postgres.transitions import subjects
+from ticketops.backends.postgres.subject_rows import subjects
 from ticketops.domain.history import Life, MoveCount, StateCount, Stay, Waiting
 from ticketops.domain.machine import Machine
 from ticketops.domain.subjects import Subject, Transition

@@ -1,5 +1,6 @@
 """The statements of an operator's view of one machine, composed once from the tables as they were found."""
 
+from functools import cached_property
 from typing import Any, Final
 
 from psycopg import sql
@@ -119,8 +120,13 @@ class Queries:
         return self._format(statement, **parts).as_bytes(None)
 
     def _format(self, statement: str, /, **parts: sql.Composable) -> sql.Composable:
+        return sql.SQL(statement).format(**self._known, **parts)
+
+    @cached_property
+    def _known(self) -> dict[str, Any]:
+        """What every statement may name."""
         layout = self.layout
-        known: dict[str, Any] = {
+        return {
             "table": layout.table,
             "history": layout.history,
             "state": layout.column("state"),
@@ -140,7 +146,6 @@ class Queries:
                 layout.column("state"), self._time("expires_at")
             ),
         }
-        return sql.SQL(statement).format(**known, **parts)
 
     @property
     def _joined_key(self) -> sql.Composable:

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from ticketops.backends.postgres.machine_layout import inspect
 from ticketops.backends.postgres.session import Session
+from ticketops.backends.postgres.subject_rows import subjects
 from ticketops.backends.postgres.transitions_sql import NOW, Statements
 from ticketops.backends.postgres.write import write
 from ticketops.domain.drafts import TRIGGER_LENGTH, Draft, storable
@@ -28,7 +29,6 @@ _FOUND = 50
 _LONGEST_ID = 200
 """Characters of an event id that are kept as they are; longer ones by their hash, for an index holds no more."""
 _DAY: Final = 86_400.0
-Rows = Sequence[tuple[Any, ...]]
 
 
 class PostgresTransitions:
@@ -223,12 +223,6 @@ class PostgresUnit:
             "at": [change.at for change, _ in pairs],
         }
         self._run(self._statements.compensate, values)
-
-
-def subjects(columns: Sequence[str], rows: Rows) -> list[Subject]:
-    """Rows as subjects: `columns` by their TicketOps names, then the seats."""
-    count = len(columns)
-    return [Subject(**dict(zip(columns, row, strict=False)), seats=tuple(row[count])) for row in rows]
 
 
 def _updated(changes: Sequence[Change], names: Sequence[str]) -> dict[str, object]:

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from ticketops.backends.redis.session import Session
-from ticketops.domain.emails import entry_ids
+from ticketops.domain.email_entries import entry_ids
 from ticketops.options import RedisOptions
 
 _MARK: Final = 7 * 86_400

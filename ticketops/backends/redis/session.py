@@ -9,10 +9,12 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final, cast
 
+import redis
 from redis import Redis, RedisCluster, Sentinel
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.crc import key_slot
+from redis.driver_info import DriverInfo
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
@@ -154,6 +156,7 @@ def _settings(options: RedisOptions) -> dict[str, Any]:
         "socket_keepalive": True,
         "health_check_interval": options.health_check_interval,
         "protocol": 2,
+        "driver_info": DriverInfo(lib_version=redis.__version__),  # else it reads its package's metadata each time
         "retry": Retry(NoBackoff(), 0),
     }
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ticketops.domain.emails import entry_ids
+from ticketops.domain.email_entries import entry_ids
 from ticketops.domain.overview.snapshot import EmailFigures
 
 

@@ -4,6 +4,7 @@ Sources: the records that spring-kafka, Spring Cloud Stream, Kafka Connect, Kafk
 SmallRye's documentation.
 """
 
+from ticketops.domain.header_style import HeaderStyle
 from ticketops.domain.record_headers.causes import deepest_class, plain_message, stack_outline
 from ticketops.domain.record_headers.model import Death, Family, Position, Source
 from ticketops.domain.record_headers.reading import read_death
@@ -11,7 +12,6 @@ from ticketops.domain.record_headers.stripping import business_headers, is_error
 from ticketops.domain.record_headers.writing import (
     FailedRecord,
     Failure,
-    HeaderStyle,
     brought_in,
     dead_letter_headers,
     redriven,

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from uuid import UUID
 
 from ticketops.domain.deadletters import Headers
+from ticketops.domain.header_style import HeaderStyle
 from ticketops.domain.record_headers.families import CONNECT, SPRING
 from ticketops.domain.record_headers.model import Position
 from ticketops.domain.record_headers.names import (
@@ -22,13 +22,6 @@ from ticketops.domain.record_headers.values import rfc3339
 
 _CUT = "\n… cut"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class HeaderStyle(StrEnum):
-    """Whose names our own dead letters carry."""
-
-    SPRING = "spring"
-    CONNECT = "connect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

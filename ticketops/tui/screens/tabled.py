@@ -7,7 +7,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Input
 
 from ticketops.services.overview.status import Status
@@ -17,6 +16,7 @@ from ticketops.tui.header import Foot, Head
 from ticketops.tui.looks import safe
 from ticketops.tui.proposals import Step
 from ticketops.tui.screens.inspector import Inspector
+from ticketops.tui.screens.view import View
 from ticketops.tui.screens.whole import EVERYTHING, PageRead
 from ticketops.tui.table import Column, LineTable, Row
 
@@ -24,7 +24,7 @@ _LOOKED: Final = 2000
 """Rows up to which a table finds its cursor's row by looking."""
 
 
-class TabledScreen(Screen[None]):
+class TabledScreen(View):
     """What all lists have in common."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*IN_TABLES)]

@@ -8,7 +8,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Static
 
 from ticketops.services.overview.status import Status
@@ -17,6 +16,7 @@ from ticketops.tui.background import once
 from ticketops.tui.bar import Bar
 from ticketops.tui.header import Foot, Head
 from ticketops.tui.looks import safe
+from ticketops.tui.screens.view import View
 
 TEXT: Final = 70_000
 """Characters of a text that are shown; no line of it is longer."""
@@ -31,7 +31,7 @@ class PageRead(Protocol):
         """At most so many characters of each text in it."""
 
 
-class WholeScreen(Screen[None]):
+class WholeScreen(View):
     """A page of text that is read when it is opened, and again when one asks for it; in a thread."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*IN_TEXTS)]
