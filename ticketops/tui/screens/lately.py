@@ -117,6 +117,8 @@ class LatelyScreen(TabledScreen):
 
     def _verdicts(self) -> Iterator[_Happened]:
         for event in self._status.events if self._status else ():
+            if not event.before and event.grade is Grade.OK:
+                continue  # what is well from the start is no news
             turned = f"{event.before or '(new)'} -> {event.after or '(gone)'}"
             text = f"{turned}  {event.note}".rstrip()
             yield _Happened(event.at, event.area, event.grade, event.subject, text, partial(self._drill, event))

@@ -197,7 +197,7 @@ class ItemsScreen(LongScreen[DeadLetter]):
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("ID", most=44),
-        Column("KEY", most=20),
+        Column("KEY", most=20, spare=True),
         Column("AGE", right=True, most=8),
         Column("REQ", right=True, most=4),
         Column("ERROR", most=80, rest=True),
