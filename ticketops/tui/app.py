@@ -105,8 +105,9 @@ class Dashboard(App[int]):
     def on_mount(self) -> None:
         """Paint first, then ask."""
         self.screen_change_signal.subscribe(self, lambda _: self.call_later(self.guide.seen))
-        self.push_screen(HomeScreen())
-        self.call_after_refresh(self._feed.start)
+        home = HomeScreen()
+        self.push_screen(home)
+        home.call_after_refresh(self._feed.start)
         if self.caption is not None:
             self.set_interval(_CAPTION, self._look_at_caption)
 
