@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 _LOOK: Final = 1.0
 """Seconds between two looks at what the sources have said; each source is asked every few seconds by itself."""
-_FIRST: Final = 0.15
-"""Seconds that the first look waits: what is quick is there with the first paint."""
+_PATIENCE: Final = 0.15
+"""Seconds that a look waits: what is quick is there at once, and all together."""
 
 
 class Feed:
@@ -50,14 +50,14 @@ class Feed:
     def _run(self) -> None:
         try:
             self._overview = overview = self._make()
-            self._tell(overview.look(_FIRST))
+            self._tell(overview.look(_PATIENCE))
         except BaseException as error:  # noqa: BLE001 - the thread's outermost guard: the dashboard leaves with it
             self._failed(error)
             return
         self._guarded(self._load)
         self._guarded(overview.recall)
         while not self._stopped.wait(_LOOK):
-            self._guarded(lambda: self._tell(overview.look(0.0)))
+            self._guarded(lambda: self._tell(overview.look(_PATIENCE)))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ticketops.domain.overview.snapshot import Reading, Snapshot, Source
 from ticketops.services.side_by_side import Answer, Asking
@@ -53,6 +53,10 @@ class _Asked:
         )
 
 
+_SOON: Final = 0.95
+"""Part of the time after which a part is asked again: those that were asked together stay together."""
+
+
 class Collector:
     """Makes snapshots."""
 
@@ -84,7 +88,7 @@ class Collector:
         at, started = self._now(), time.monotonic()
         for asked in self._asked:
             waited = asked.asking.waited
-            if waited is None or waited >= self._every:
+            if waited is None or waited >= self._every * _SOON:
                 asked.asking.begin(self._timeout)
         for asked in self._asked:
             asked.asking.wait(None if patience is None else patience - (time.monotonic() - started))

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.widgets import Static
 
 from ticketops.domain.overview.snapshot import GroupLag, PartitionLag
 from ticketops.services.overview.status import Status
 from ticketops.tui.looks import PLAIN, STYLES, SYMBOLS, age_of, command_of, draws_lines, safe, sparkline
+from ticketops.tui.page import Page
 from ticketops.tui.reasons import group_of
 from ticketops.tui.screens.inspector import Inspector
 from ticketops.tui.screens.reading import pane
@@ -46,7 +46,7 @@ class GroupScreen(TabledScreen):
         """Show a new snapshot."""
         found = group_of(status.snapshot, self._group)
         self.show_rows([self._row(part) for part in found.partitions] if found else [])
-        self.query_one("#why", Static).update(_explained(found))
+        self.query_one("#why", Page).show(_explained(found))
 
     def words(self) -> tuple[str, ...]:
         """See TabledScreen."""

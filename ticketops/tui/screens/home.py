@@ -8,7 +8,6 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
-from textual.widgets import Static
 
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.check import Check
@@ -17,6 +16,7 @@ from ticketops.services.overview.status import Status
 from ticketops.services.overview.trail import Trails
 from ticketops.tui.bar import Bar
 from ticketops.tui.looks import STYLES, SYMBOLS, age_of, draws_lines, safe, sparkline, trend_of, value_of
+from ticketops.tui.page import Page
 from ticketops.tui.reasons import figure, reasons
 from ticketops.tui.screens.tabled import TabledScreen
 from ticketops.tui.table import Column, LineTable, Row
@@ -54,11 +54,11 @@ class HomeScreen(TabledScreen):
         with Vertical(id="why-pane", classes="pane-2"):
             yield Bar("2 WHY", id="why-bar")
             with VerticalScroll(id="why-scroll"):
-                yield Static("", id="why", markup=False)
+                yield Page(id="why")
         with Vertical(id="next-pane", classes="pane-3"):
             yield Bar("3 NEXT", id="next-bar")
             with VerticalScroll(id="next-scroll"):
-                yield Static("", id="next", markup=False)
+                yield Page(id="next")
 
     def action_pane(self, number: int) -> None:
         """See TabledScreen: the panes below scroll."""
@@ -97,15 +97,15 @@ class HomeScreen(TabledScreen):
         line, status = self._lines.get(self.table.key), self._status
         if line is None or status is None:
             self.query_one("#why-bar", Bar).show("2 WHY")
-            self.query_one("#why", Static).update(Text(self._calm() if self.table.key == _REST else ""))
-            self.query_one("#next", Static).update(Text("nothing to do", "dim"))
+            self.query_one("#why", Page).show(Text(self._calm() if self.table.key == _REST else ""))
+            self.query_one("#next", Page).show(Text("nothing to do", "dim"))
             return
         self.query_one("#why-bar", Bar).show(
             f"2 WHY  {safe(line.area)} {safe(line.subject)}", figure(line, status.snapshot)
         )
         why = Text("\n").join(reasons(line, status.snapshot, utf8=draws_lines(self.app)))
-        self.query_one("#why", Static).update(why)
-        self.query_one("#next", Static).update(Text("\n").join(_next(line, status)))
+        self.query_one("#why", Page).show(why)
+        self.query_one("#next", Page).show(Text("\n").join(_next(line, status)))
 
     def _calm(self) -> str:
         return "what is not listed is ok" if self._wrong else "all is well"

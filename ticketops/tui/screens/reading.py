@@ -4,11 +4,11 @@ from abc import abstractmethod
 from typing import Final, Generic, TypeVar
 
 from textual.containers import Vertical, VerticalScroll
-from textual.widgets import Static
 
 from ticketops.services.overview.status import Status
 from ticketops.tui.background import once
 from ticketops.tui.bar import Bar
+from ticketops.tui.page import Page
 from ticketops.tui.screens.tabled import TabledScreen
 
 T = TypeVar("T")
@@ -61,5 +61,5 @@ class ReadScreen(TabledScreen, Generic[T]):
 
 def pane(title: str, *, aside: bool = False) -> "Vertical":
     """A pane of text under the table, or where `aside` is true only beside it, or alone."""
-    text = VerticalScroll(Static("", id="why", markup=False), id="why-scroll")
+    text = VerticalScroll(Page(id="why"), id="why-scroll")
     return Vertical(Bar(title, id="why-bar"), text, id="why-pane", classes="pane-2 aside" if aside else "pane-2")

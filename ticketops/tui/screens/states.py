@@ -9,7 +9,6 @@ from typing import ClassVar, Final
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Static
 
 from ticketops.domain.bookings import BOOKING
 from ticketops.domain.history import StateCount
@@ -34,6 +33,7 @@ from ticketops.tui.looks import (
     sparkline,
     trend_of,
 )
+from ticketops.tui.page import Page
 from ticketops.tui.proposals import Step
 from ticketops.tui.screens.reading import ReadScreen, pane
 from ticketops.tui.screens.trace import TraceScreen
@@ -113,7 +113,7 @@ class StatesScreen(ReadScreen[list[StateCount]]):
             self.show_rows(rows, f"{number(total)} in {len(rows)} states")
         if self._drawn is not None:
             known = {state: one.count for state, one in counts.items()} | live
-            self.query_one("#why", Static).update(drawn(self._drawn, known, self._figures))
+            self.query_one("#why", Page).show(drawn(self._drawn, known, self._figures))
 
     def _row(self, state: str, live: int | None, count: StateCount | None) -> Row:
         line, bars = None, ""
