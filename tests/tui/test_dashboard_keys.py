@@ -11,6 +11,7 @@ import pytest
 from support.dashboard_sources import Known
 from support.dashboards import HOSTILE, INCIDENT, Scripted, run, settled
 from support.snapshots import NOW, everything
+from ticketops.domain.overview.snapshot import Reading, Source
 from ticketops.tui.actions import every_action
 
 LEAVES = {"q", "ctrl+c"}
@@ -21,6 +22,9 @@ KEYS = sorted(
 )
 PLACES = ["outbox", "relay", "state", "state stuck", "ops", "audit", "dlq bookings", "lag", "trace x", "home"]
 SECONDS = 7.0
+GONE: Reading[Any] = Reading(asked_at=NOW, error=HOSTILE)
+LOST = replace(INCIDENT, backends=dict.fromkeys(Source, GONE), outbox=GONE, lag=GONE, dead_letters={"bookings": GONE})
+"""No source answers."""
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -34,7 +38,8 @@ def test_random_keys_crash_nothing_and_change_nothing(seed: int) -> None:
         nonlocal pressed
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
-            feed.say(replace(dice.choice([INCIDENT, everything()]), at=NOW + timedelta(seconds=pressed)))
+            feed.say(replace(dice.choice([INCIDENT, everything(), LOST]), at=NOW + timedelta(seconds=pressed)))
+            known.up = dice.random() < 0.7
             if dice.random() < 0.3:
                 pilot.app.guide.go(dice.choice(PLACES).split())
             keys = dice.choices(KEYS, k=25)

@@ -17,10 +17,10 @@ def traced() -> float:
 
 
 def test_a_night_leaves_nothing_behind() -> None:
-    """Groups come and go, sources fail, views are opened and left; four minutes a snapshot: two hours are full soon."""
+    """Groups come and go, sources fail, views are opened and left; eight minutes a snapshot: two hours are full soon."""
     tracemalloc.start()
     try:
-        found = asyncio.run(pass_night(280, timedelta(minutes=4), traced))
+        found = asyncio.run(pass_night(160, timedelta(minutes=8), traced))
     finally:
         tracemalloc.stop()
     quarter = len(found) // 4
