@@ -17,7 +17,7 @@ def traced() -> float:
 
 
 def test_a_night_leaves_nothing_behind() -> None:
-    """Groups come and go, sources fail, views are opened and left; eight minutes a snapshot: two hours are full soon."""
+    """Groups come and go, sources fail, views are opened; eight minutes a snapshot, so that two hours are full soon."""
     tracemalloc.start()
     try:
         found = asyncio.run(pass_night(160, timedelta(minutes=8), traced))
