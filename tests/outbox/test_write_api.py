@@ -247,8 +247,10 @@ json_texts = st.one_of(
 
 @pytest.fixture(scope="module")
 def table(postgres: Postgres) -> Iterator[Connection]:
-    """A module-wide connection whose work is never committed."""
-    with psycopg.connect(postgres.url_of("postgres")) as opened:
+    """A module-wide connection, to a database of its own."""
+    name = f"write_{uuid4().hex[:12]}"
+    postgres.create_database(name)
+    with psycopg.connect(postgres.url_of(name)) as opened:
         opened.execute("create schema booking")
         opened.execute(
             "create table booking.outbox_events (id uuid primary key, aggregate_type varchar(50) not null, "
@@ -256,6 +258,7 @@ def table(postgres: Postgres) -> Iterator[Connection]:
         )
         yield opened
         opened.rollback()
+    postgres.drop_database(name)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
