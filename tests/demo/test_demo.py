@@ -98,7 +98,7 @@ _BROKEN = ("payment provider", "consumer", "poison", "Redis", "stuck")
 
 
 def test_an_incident_breaks_five_things_that_status_notices_and_that_get_well(demo: Cli, place: Path) -> None:
-    done = replace(demo, timeout=400.0)("demo", "--incident", "--scene", "0.2", "-o", "json")
+    done = replace(demo, timeout=600.0)("demo", "--incident", "--scene", "0.2", "-o", "json")
 
     assert done.code == 0, done.err + done.out
     scenes = done.json["items"]

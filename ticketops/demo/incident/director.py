@@ -14,7 +14,7 @@ from ticketops.domain.text import terminal_safe
 from ticketops.errors import BackendError
 from ticketops.services.overview.status import Status
 
-STUCK: Final = 120.0
+STUCK: Final = 180.0
 """Seconds after which a wait is given up."""
 _LOOK: Final = 0.2
 _END: Final = 30.0
