@@ -14,6 +14,8 @@ _LOOK: Final = 1.0
 """Seconds between two looks at what the sources have said; each source is asked every few seconds by itself."""
 _PATIENCE: Final = 0.15
 """Seconds that a look waits: what is quick is there at once, and all together."""
+_SECOND: Final = 0.5
+"""Seconds that the second look waits, at most: drivers are loaded and connections opened meanwhile."""
 
 
 class Feed:
@@ -54,6 +56,7 @@ class Feed:
         except BaseException as error:  # noqa: BLE001 - the thread's outermost guard: the dashboard leaves with it
             self._failed(error)
             return
+        self._guarded(lambda: self._tell(overview.look(_SECOND)))
         self._guarded(self._load)
         self._guarded(overview.recall)
         while not self._stopped.wait(_LOOK):
