@@ -1,7 +1,6 @@
 """Random keys on the dashboard: it never crashes, never hangs, and never changes anything."""
 
 import random
-import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -21,7 +20,7 @@ KEYS = sorted(
     | {"a", "x", "W", "D", "delete", "ctrl+d", "ctrl+z", "f1", "ctrl+p"}
 )
 PLACES = ["outbox", "relay", "state", "state stuck", "ops", "audit", "dlq bookings", "lag", "trace x", "home"]
-SECONDS = 7.0
+PRESSES = 500
 GONE: Reading[Any] = Reading(asked_at=NOW, error=HOSTILE)
 LOST = replace(INCIDENT, backends=dict.fromkeys(Source, GONE), outbox=GONE, lag=GONE, dead_letters={"bookings": GONE})
 """No source answers."""
@@ -36,8 +35,7 @@ def test_random_keys_crash_nothing_and_change_nothing(seed: int) -> None:
 
     async def scene(pilot: Any, feed: Scripted) -> None:
         nonlocal pressed
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
+        while pressed < PRESSES:
             feed.say(replace(dice.choice([INCIDENT, everything(), LOST]), at=NOW + timedelta(seconds=pressed)))
             known.up = dice.random() < 0.7
             if dice.random() < 0.3:
@@ -53,6 +51,5 @@ def test_random_keys_crash_nothing_and_change_nothing(seed: int) -> None:
         assert pilot.app.is_running
 
     run(scene, (80, 24), known)
-    assert pressed > 100
     assert known.deaths.letters == letters
     assert known.operations.log(limit=100) == log
