@@ -280,4 +280,4 @@ def test_long_hostile_stacks_are_read_quickly() -> None:
     assert deepest_class(stack) in {"", "a.b.C"}
     stack_outline(stack)
     plain_message("Listener method '" * 5_000)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 30

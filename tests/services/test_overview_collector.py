@@ -66,7 +66,7 @@ def test_one_that_hangs_costs_the_time_out_and_its_own_line(never: threading.Eve
     asking = collector(hung, Scripted(("outbox",), lambda: 1))
     started = time.monotonic()
     first = asking.collect()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert first.outbox is not None
     assert first.outbox.fresh
     assert first.relay is not None

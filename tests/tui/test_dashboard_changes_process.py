@@ -22,7 +22,7 @@ from support.waiting import eventually
 from ticketops.options import RedisOptions
 
 OTHERS = '[postgres]\nurl = "postgresql://nobody@127.0.0.1:1/none"\n[kafka]\nbootstrap_servers = "127.0.0.1:1"\n'
-LEFT = 5.0
+LEFT = 20.0
 """Seconds; it is 0.3 on a machine that has nothing else to do, and half a minute where it waits for the change."""
 
 

@@ -299,7 +299,7 @@ def test_a_backend_that_fails_while_changing_is_told_and_the_operation_goes_on_l
     run(scene, known=known)
 
 
-LEFT = 2.0
+LEFT = 20.0
 """Seconds: it is 0.2 where nobody else uses the machine, and a minute where it waits."""
 
 
@@ -590,8 +590,9 @@ def test_random_keys_agree_to_nothing(seed: int, unlocked: bool) -> None:
     async def scene(pilot: Any, feed: Scripted) -> None:
         nonlocal asked
         pilot.app.changes._editor = lambda text: text + " "
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
+        rounds = 0
+        while rounds < 25 or (unlocked and not asked):
+            rounds += 1
             feed.say(INCIDENT)
             if unlocked and not pilot.app.changes.lock.left:
                 pilot.app.changes.turn()
@@ -608,4 +609,4 @@ def test_random_keys_agree_to_nothing(seed: int, unlocked: bool) -> None:
 
     run(scene, known=known)
     assert everything_of(known) == before
-    assert bool(asked) is unlocked
+    assert unlocked or not asked
