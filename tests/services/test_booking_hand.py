@@ -225,3 +225,27 @@ def test_a_pause_of_everything_that_replaces_one_of_a_show_lets_nothing_of_the_s
     scene.floor.rest = looks  # type: ignore[method-assign]
     scene.hand.step()
     assert scene.seen == [("a", 1)]
+
+
+class Looked:
+    """A queue that says which shows are active, and takes its time."""
+
+    def __init__(self) -> None:
+        self.now, self.takes, self.looks = 0.0, 0.0, 0
+
+    def shows(self) -> list[str]:
+        self.now += self.takes
+        self.looks += 1
+        return ["E1"]
+
+
+def test_a_look_that_met_a_redis_which_hung_does_not_put_off_the_next() -> None:
+    queue = Looked()
+    floor = Floor(SharedBreaker("x", BreakerPolicy(), lambda: queue.now), refresh=0.1, clock=lambda: queue.now)
+    queue.takes = 5.0
+    assert floor.offer(queue) == ["E1"]  # type: ignore[arg-type]  # only shows() is asked
+    floor.served(Batch(empty=["E1"]))
+    queue.takes = 0.0
+    queue.now += 2.1
+    assert floor.offer(queue) == ["E1"]  # type: ignore[arg-type]  # only shows() is asked
+    assert queue.looks == 2

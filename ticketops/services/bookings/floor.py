@@ -21,6 +21,8 @@ _TRIALS = 0.05
 """Seconds between looks how the trials of a circuit went that may close again."""
 _SHARE = 20
 """Looking which shows are active takes at most one part in so many of the time."""
+_LONGEST = 2.0
+"""Seconds between two such looks, at most: one that met a Redis which hung says nothing of the next."""
 
 
 class Floor:
@@ -79,7 +81,7 @@ class Floor:
                 self._refreshed = now
         if due:
             self._know(queue.shows())
-            self._every = max(self._refresh, _SHARE * (self._clock() - now))
+            self._every = max(self._refresh, min(_SHARE * (self._clock() - now), _LONGEST))
         with self._lock:
             return self._turns.next(_OLDEST if self.oldest else _FAIR, self.paused_shows)
 
