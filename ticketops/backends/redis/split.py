@@ -84,6 +84,8 @@ class SplitChanges:
             # In this order: who moved it is written after it left, so that one who reads both late sees that it left.
             mover = client.get(self._keys.moved(mark.id))
             score = client.zscore(self._keys.items, mark.id)
+            if score is None and mover is None:  # it may have left in between; who is at it says so before it leaves
+                mover = client.get(self._keys.moved(mark.id))
         return score is not None, name_of(mover) if mover else ""
 
     def _requeue(self, operation: UUID, mark: Mark, deadline: Deadline, number: int) -> Result:
