@@ -73,7 +73,8 @@ def test_no_call_of_a_script_has_more_items_than_the_server_does_in_a_moment(own
     marks = [letter.mark for letter in own.queue.scan(EVERYTHING)]
     own.redis.config_resetstat()
     assert {result.outcome for result in own.queue.requeue(order(), marks)} == {Outcome.DONE}
-    assert own.redis.info("commandstats")["cmdstat_evalsha"]["calls"] >= 120 / 50
+    calls = own.redis.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert calls >= 6, "50 at a time: three that read and three that move; 120 at once are two, and two more unknown"
 
 
 def test_a_forgotten_script_is_sent_again(own: Bookings) -> None:
