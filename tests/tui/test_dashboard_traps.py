@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 
 import ticketops.tui
 from support.dashboard_sources import Known
@@ -305,3 +306,20 @@ def held(pilot: Any) -> int:
     texts = [str(one.content) for one in pilot.app.screen.query("Static")]
     cells = [cell for one in pilot.app.screen.query(LineTable) for row in one._rows for cell in row.cells]
     return sum(map(len, [*texts, *cells, pilot.app.screen._title if hasattr(pilot.app.screen, "_title") else ""]))
+
+
+def test_keys_that_come_in_one_burst_go_to_what_those_before_them_opened() -> None:
+    """Over a slow line many keys come at once."""
+
+    names = {":": "colon", " ": "space", "\r": "enter"}
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        for character in ":dlq bookings\r:trace qqq\r":
+            pilot.app.post_message(Key(names.get(character, character), character))
+        await settled(pilot, lambda: "trace qqq" in shown(pilot))
+        pilot.app.post_message(Key("escape", None))
+        await settled(pilot, lambda: "dead letters of bookings" in shown(pilot))
+
+    run(scene, (80, 24), Known())

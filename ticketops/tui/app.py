@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -26,6 +27,7 @@ from ticketops.tui.plain import Ascii
 from ticketops.tui.proposals import Step
 from ticketops.tui.screens.home import HomeScreen
 from ticketops.tui.terminal import passed_through
+from ticketops.tui.typeahead import Typeahead
 
 if TYPE_CHECKING:
     from ticketops.tui.sources import Sources
@@ -96,11 +98,19 @@ class Dashboard(App[int]):
         self.left_over: list[str] = []
         """Commands that go on with what leaving cut off."""
         self._feed = make_feed(self._told, self._failed)
+        self._typeahead = Typeahead(self, super().on_event)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """See App."""
         filters = super().get_line_filters()
         return filters if self.utf8 else [*filters, _ASCII]
+
+    async def on_event(self, event: Event) -> None:
+        """See App: what is typed waits for what was typed before it."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self._typeahead.typed(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Paint first, then ask."""
