@@ -170,6 +170,25 @@ def test_results_out_of_order_leave_nothing_behind(store: OperationStore) -> Non
     assert (numbers(store, made.id), store.find(str(made.id)).left) == ([], 0)
 
 
+def test_each_item_has_its_own_result_whatever_its_neighbors_have(store: OperationStore) -> None:
+    said = [Outcome.DONE] * 400 + [Outcome.GONE, Outcome.DONE] * 3 + [Outcome.FAILED] * 94 + [Outcome.DONE] * 500
+    made = store.create(operation(), [frozen(n, left=Outcome.HELD if n == 7 else None) for n in range(1, 1001)])
+    wanted = {n: Result(f"dlq:item-{n}:1", outcome, str(n // 300)) for n, outcome in enumerate(said, 1) if n != 7}
+    for first, last in ((300, 500), (1, 420), (480, 1000)):  # each knows some of what the one before wrote
+        store.record(made.id, "", {n: result for n, result in wanted.items() if first <= n <= last})
+        store.record(made.id, "", done(*range(first, last + 1, 50), outcome=Outcome.CHANGED, detail="too late"))
+    found = {one.number: (one.outcome, one.detail) for one in store.items(made.id)}
+    assert found.pop(7) == (Outcome.HELD, "")
+    assert found == {n: (result.outcome, result.detail) for n, result in wanted.items()}
+    now = store.find(str(made.id))
+    assert (now.counts, now.left) == (
+        {Outcome.DONE: 902, Outcome.GONE: 3, Outcome.HELD: 1, Outcome.FAILED: 94}, 0,
+    )  # fmt: skip
+    for n in (1, 299, 300, 401, 402, 406, 500, 501, 1000):
+        (entry,) = store.history("bookings", f"dlq:item-{n}:1", f"item-{n}")
+        assert (entry.result, entry.details) == (said[n - 1].value, {"detail": str(n // 300)})
+
+
 def test_one_runner_at_a_time(shelf: Shelf) -> None:
     ours, theirs = shelf.store(), shelf.store()
     made = ours.create(operation(), [frozen(1), frozen(2)])

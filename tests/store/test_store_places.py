@@ -19,6 +19,7 @@ from ticketops.backends.store.sqlite import SqlitePlace
 from ticketops.backends.store.tables import FILE_VERSION, tables
 from ticketops.config import Config
 from ticketops.domain.database import UpgradeRequest
+from ticketops.domain.deadletters import Outcome
 from ticketops.errors import (
     BackendError,
     BackendUnavailable,
@@ -198,6 +199,43 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
         connection.execute(f"pragma user_version = {FILE_VERSION + 1}")
     with file_store(path) as store, pytest.raises(SchemaError, match="newer TicketOps"):
         store.recent(limit=1)
+
+
+def test_a_file_of_the_first_version_keeps_what_it_has(path: Path) -> None:
+    with file_store(path) as store:
+        made = store.create(operation(), [frozen(n) for n in range(1, 4)])
+        store.record(made.id, "", done(1))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("alter table operation_results drop column span")
+        connection.execute("pragma user_version = 1")
+    with file_store(path) as store:
+        assert store.record(made.id, "", done(2, 3))
+        assert [one.outcome for one in store.items(made.id)] == [Outcome.DONE] * 3
+        assert store.find(str(made.id)).counts == {Outcome.DONE: 3}
+
+
+def test_results_that_were_rows_of_one_item_each_are_read(database: PostgresOptions) -> None:
+    with postgres_store(database) as store:
+        made = store.create(operation(), [frozen(n) for n in range(1, 8)])
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            connection.execute(
+                "insert into ticketops.operation_results (operation, number, outcome, detail, at) "
+                "select seq, n, 'gone', 'as before', now() from ticketops.operations, generate_series(2, 4) n"
+            )
+        assert store.record(made.id, "", done(*range(1, 7)))
+        assert [one.outcome for one in store.items(made.id)] == [
+            Outcome.DONE, *[Outcome.GONE] * 3, Outcome.DONE, Outcome.DONE, None,
+        ]  # fmt: skip
+        assert [one.number for one in store.pending(made.id, 10)] == [7]
+
+
+def test_a_thousand_equal_results_are_one_row(database: PostgresOptions) -> None:
+    with postgres_store(database) as store:
+        made = store.create(operation(), [frozen(n) for n in range(1, 1001)])
+        store.record(made.id, "", done(*range(1, 1001)))
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        rows = connection.execute("select number, span from ticketops.operation_results").fetchall()
+    assert rows == [(1, 1000)]
 
 
 def test_a_file_without_one_of_its_tables_is_told(path: Path) -> None:

@@ -1,7 +1,6 @@
 """Operations and their items, as rows and as values."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -91,8 +90,3 @@ def ids_between(prefix: str) -> tuple[UUID, UUID] | None:
     if not digits or len(digits) > _FULL_HEX or not set(digits) <= set("0123456789abcdef"):
         return None
     return UUID(hex=digits.ljust(_FULL_HEX, "0")), UUID(hex=digits.ljust(_FULL_HEX, "f"))
-
-
-def result_values(seq: int, number: int, outcome: Outcome, detail: str, at: datetime) -> tuple[Any, ...]:
-    """The columns of operation_results, in their order."""
-    return (seq, number, outcome.value, detail, at)

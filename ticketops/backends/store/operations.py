@@ -6,15 +6,14 @@ from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
 
-from ticketops.backends.store import audit
+from ticketops.backends.store import audit, operation_results
 from ticketops.backends.store.columns import key_of
 from ticketops.backends.store.operation_rows import (
     ids_between,
     item_values,
     operation_values,
-    result_values,
     to_counts,
     to_item,
     to_operation,
@@ -98,10 +97,10 @@ class SqlOperationStore:
         total, counts = 0, dict[Outcome, int]()
         for chunk in _chunks(items, _LOAD):
             numbered = list(enumerate(chunk, total + 1))
-            left = [result_values(seq, n, item.left, item.detail, at) for n, item in numbered if item.left]
+            left = [(n, Result(item.id, item.left, item.detail)) for n, item in numbered if item.left]
             self._place.load(connection, self._items, [item_values(seq, n, item) for n, item in numbered])
             if left:
-                self._place.load(connection, self._results, left)
+                self._place.load(connection, self._results, operation_results.rows_of(seq, left, at))
             for item in chunk:
                 if item.left:
                     counts[item.left] = counts.get(item.left, 0) + 1
@@ -166,15 +165,10 @@ class SqlOperationStore:
 
     def _page(self, connection: Connection, seq: int, first: int, last: int) -> list[OperationItem]:
         """Items of a range; joined here, since a plan without statistics may read every result for each."""
-        i, r = self._items, self._results
-        items, results = (
-            connection.execute(
-                select(t).where(t.c.operation == seq, t.c.number.between(first, last)).order_by(t.c.number)
-            )
-            for t in (i, r)
-        )
-        known = {row.number: row for row in results}
-        return [to_item(row, known.get(row.number)) for row in items]
+        i = self._items
+        query = select(i).where(i.c.operation == seq, i.c.number.between(first, last)).order_by(i.c.number)
+        known = operation_results.within(connection, self._results, seq, first, last)
+        return [to_item(row, known.get(row.number)) for row in connection.execute(query)]
 
     def record(self, operation: UUID, runner: str, results: Mapping[int, Result]) -> bool:
         """See ports.OperationStore."""
@@ -192,16 +186,14 @@ class SqlOperationStore:
         self, connection: Connection, row: Row[Any], results: Mapping[int, Result], now: datetime
     ) -> dict[str, Any]:
         """Write results that are new; what changes in the operation."""
-        r, first, last = self._results, min(results), max(results)
-        there = select(r.c.number).where(r.c.operation == row.seq, r.c.number.between(first, last))
-        known = set(connection.execute(there).scalars())
-        new = {number: result for number, result in results.items() if number not in known}
-        values = [result_values(row.seq, n, result.outcome, result.detail, now) for n, result in sorted(new.items())]
-        self._place.load(connection, r, values)
+        known = operation_results.within(connection, self._results, row.seq, min(results), max(results))
+        new = [(number, results[number]) for number in sorted(results) if number not in known]
+        rows = list(operation_results.rows_of(row.seq, new, now))
+        self._place.load(connection, self._results, rows)
         counts = to_counts(row.counts)
-        for result in new.values():
-            counts[result.outcome] = counts.get(result.outcome, 0) + 1
-        return {"counts": _stored(counts), "first_open": self._first_open(connection, row, set(results) | known)}
+        for _, _, outcome, _, _, span in rows:
+            counts[Outcome(outcome)] = counts.get(Outcome(outcome), 0) + span
+        return {"counts": _stored(counts), "first_open": self._first_open(connection, row, {*results, *known})}
 
     def _first_open(self, connection: Connection, row: Row[Any], done: set[int]) -> int:
         number: int = row.first_open
@@ -261,31 +253,33 @@ class SqlOperationStore:
     def history(self, queue: str, item: str, origin: str) -> list[AuditEntry]:
         """See ports.OperationStore."""
         with self._place.reading() as connection:
-            rows = connection.execute(self._history(queue, item, origin)).all()
+            found = self._done(connection, self._deaths(connection, queue, item, origin))
             log = audit.of_targets(connection, self._audit, [item_target(queue, one) for one in (item, origin)])
-            seqs = {row.operation for row in rows}
-            o = self._operations
+            o, seqs = self._operations, {seq for seq, _ in found}
             owners = connection.execute(select(o).where(o.c.seq.in_(seqs))) if seqs else ()
             operations = {row.seq: to_operation(row) for row in owners}
-        results = [item_entry(operations[row.operation], to_item(row, row)) for row in rows]
+        results = [item_entry(operations[seq], one) for seq, one in found]
         return sorted(log + results, key=lambda entry: entry.at)
 
-    def _history(self, queue: str, item: str, origin: str) -> Select[Any]:
-        i, r = self._items, self._results
-        same = and_(r.c.operation == i.c.operation, r.c.number == i.c.number)
+    def _done(self, connection: Connection, rows: Iterable[Row[Any]]) -> list[tuple[int, OperationItem]]:
+        """Those of a few items that have a result, with the number of their operation."""
+        found = list[tuple[int, OperationItem]]()
+        for row in rows:
+            results = operation_results.within(connection, self._results, row.operation, row.number, row.number)
+            if results:
+                found.append((row.operation, to_item(row, results[row.number])))
+        return found
+
+    def _deaths(self, connection: Connection, queue: str, item: str, origin: str) -> list[Row[Any]]:
+        """The rows of an item, and of its other deaths."""
+        i = self._items
         item_key, origin_key = key_of(queue, item), key_of(queue, origin)
-        return (
-            select(i, r.c.outcome, r.c.detail, r.c.at)
-            .select_from(i.join(r, same))
-            .where(
-                or_(
-                    i.c.item_key == item_key,
-                    and_(i.c.item_key == origin_key, i.c.origin.is_(None)),
-                    i.c.origin_key == origin_key,
-                )
-            )
-            .order_by(i.c.operation, i.c.number)
+        same = or_(
+            i.c.item_key == item_key,
+            and_(i.c.item_key == origin_key, i.c.origin.is_(None)),
+            i.c.origin_key == origin_key,
         )
+        return list(connection.execute(select(i).where(same).order_by(i.c.operation, i.c.number)))
 
     def audit(self, entry: AuditEntry) -> None:
         """See ports.OperationStore."""

@@ -27,6 +27,8 @@ from ticketops.errors import (
 
 _APPLICATION_ID = 0x54634F70
 """Marks a file as ours (SQLite's application_id): TcOp."""
+_UPGRADES = ("ALTER TABLE operation_results ADD COLUMN span BIGINT DEFAULT 1 NOT NULL",)
+"""What each version of the tables changed in those that were there, from the second on."""
 _BUSY_SECONDS = 5.0
 _WRITES = "ticketops_writes"
 _ZONE = -len("+00:00")
@@ -95,7 +97,10 @@ class SqlitePlace(Place):
         if version == FILE_VERSION:
             return
         with engine.execution_options(**{_WRITES: True}).begin() as connection:
-            if self._version(connection) < FILE_VERSION:
+            version = self._version(connection)
+            if version < FILE_VERSION:
+                for statement in _UPGRADES[version - 1 :] if version else ():
+                    connection.exec_driver_sql(statement)
                 self.tables.metadata.create_all(connection)
                 connection.exec_driver_sql(f"PRAGMA application_id = {_APPLICATION_ID}")
                 connection.exec_driver_sql(f"PRAGMA user_version = {FILE_VERSION}")

@@ -1,6 +1,7 @@
 """The tables: operations with items and results, holds, the archive, edits, the audit log.
 
-On PostgreSQL `ticketops db upgrade` makes them (migration 0002; the audit log: 0001), in a file `create_all` does.
+On PostgreSQL `ticketops db upgrade` makes them (migrations 0002 and 0007; the audit log: 0001), in a file `create_all`
+does, and what `sqlite.py` has for files that are older.
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from ticketops.backends.store.alert_tables import AlertTables, alert_tables
 from ticketops.backends.store.columns import AnyText, Json, Moment
 from ticketops.backends.store.ledger_tables import LedgerTables, ledger_tables
 
-FILE_VERSION = 1
+FILE_VERSION = 2
 """Of the tables in a file; to be raised with every change to them."""
 
 _Big = BigInteger().with_variant(Integer(), "sqlite")
@@ -125,7 +126,7 @@ def _items(metadata: MetaData) -> Table:
 
 
 def _results(metadata: MetaData) -> Table:
-    """Only ever added to, so that a million results cost no dead rows."""
+    """Only ever added to, so that a million results cost no dead rows; one is of `span` items, from `number` on."""
     return Table(
         "operation_results",
         metadata,
@@ -134,6 +135,7 @@ def _results(metadata: MetaData) -> Table:
         _needed("outcome", Text()),
         _needed("detail", AnyText()),
         _needed("at", Moment()),
+        _needed("span", BigInteger(), "1"),
         sqlite_with_rowid=False,
     )
 
