@@ -5,15 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ticketops.domain.lag.backlogs import LOOKED, Backlog, Waiting, backlog_samples
+from ticketops.domain.lag.backlogs import LOOKED, STEADY, Backlog, Waiting, backlog_samples, recounted
 from ticketops.domain.lag.looks import Consumer, Partition
 from ticketops.domain.lag.samples import GroupState, Sample
-from ticketops.domain.lag.verdicts import Verdict, judge
+from ticketops.domain.lag.verdicts import Bounds, Verdict, judge
 
 START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 STEP = 10.0
 """Seconds between two looks."""
 QUEUE = Consumer("queue:bookings", Partition("show-1", 0))
+BOUNDS = Bounds(min_flat=STEADY)
 Seen = Sequence[tuple[int, float | None]]
 """Depth, and the age of the oldest, look by look."""
 
@@ -53,7 +54,7 @@ HISTORIES: Mapping[str, tuple[Seen, dict[str, object], Verdict]] = {
 @pytest.mark.parametrize(("seen", "settings", "verdict"), HISTORIES.values(), ids=HISTORIES)
 def test_verdicts(seen: Seen, settings: dict[str, object], verdict: Verdict) -> None:
     found = windows(seen, **settings)
-    assert judge(found[QUEUE]).verdict is verdict
+    assert judge(found[QUEUE], BOUNDS).verdict is verdict
 
 
 def test_lag_is_the_depth_and_positions_never_fall() -> None:
@@ -93,3 +94,19 @@ def test_a_failed_look_between_changes_nothing() -> None:
     backlog = Backlog(waiting=(Waiting("show-1", 3, 10.0),))
     (sample,) = backlog_samples("queue:bookings", backlog, known, START + timedelta(seconds=30))[QUEUE]
     assert (sample.committed, sample.end) == (2, 5)
+
+
+def test_positions_that_several_processes_counted_are_counted_anew() -> None:
+    """One counts to 5, the other, which began earlier, to 1,000: the queue is served steadily all the same."""
+    mixed = [
+        Sample(at=START + timedelta(seconds=n * STEP), committed=n + 995 * (n % 2), end=n + 995 * (n % 2) + 40,
+               oldest_at=START + timedelta(seconds=n * STEP - 20))
+        for n in range(6)
+    ]  # fmt: skip
+    assert judge(mixed, BOUNDS).verdict is Verdict.REWIND
+    counted = recounted(mixed)
+    assert judge(counted, BOUNDS).verdict is Verdict.OK
+    assert [sample.lag for sample in counted] == [40] * 6
+    failed = Sample(at=START + timedelta(minutes=2), error="no answer")
+    assert recounted([*mixed, failed])[-1] == failed
+    assert recounted(counted) is counted

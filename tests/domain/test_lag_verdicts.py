@@ -24,6 +24,11 @@ def window(*pairs: tuple[int | None, int], **last: object) -> list[Sample]:
     return samples
 
 
+def each(seconds: float, *pairs: tuple[int, int]) -> list[Sample]:
+    """Looks every so many seconds."""
+    return [Sample(at=START + n * timedelta(seconds=seconds), committed=c, end=e) for n, (c, e) in enumerate(pairs)]
+
+
 def everywhere(samples: Sequence[Sample], **changes: object) -> list[Sample]:
     """The same change in every sample."""
     return [Sample(**{**{n: getattr(s, n) for n in Sample.__dataclass_fields__}, **changes}) for s in samples]
@@ -51,6 +56,11 @@ CASES: dict[str, tuple[list[Sample], Verdict]] = {
     "falls behind steadily": (window((0, 100), (10, 200), (20, 300), (30, 400)), Verdict.WARN),
     "busy, and its lag hovers": (window((0, 40), (1000, 1042), (2000, 2041), (3000, 3043)), Verdict.OK),
     "catches up": (window((0, 1000), (300, 1010), (600, 1020), (900, 1030)), Verdict.CATCH),
+    "commits once a minute, looked at for less": (each(10, *[(100, 150 + 10 * n) for n in range(5)]), Verdict.WARN),
+    "commits once a minute, looked at for longer": (
+        each(10, *[(100 + 60 * (n // 6), 150 + 10 * n) for n in range(14)]),
+        Verdict.OK,
+    ),
     "flat with members": (window((5, 100), (5, 150), (5, 200), (5, 250)), Verdict.STALL),
     "flat, nothing new, with members": (window(*[(5, 100)] * 4), Verdict.STALL),
     "flat without members": (
@@ -122,6 +132,27 @@ def test_a_bound_makes_a_small_lag_fine() -> None:
     samples = window((0, 90), (10, 105), (20, 115))
     assert judge(samples, Bounds(lag=100)).verdict is Verdict.OK
     assert judge(samples, Bounds(lag=50)).verdict is Verdict.WARN
+
+
+def test_a_consumer_that_commits_once_a_minute_is_never_alarming_at_first() -> None:
+    for looks in range(1, 7):
+        judgment = judge(each(10, *[(100, 150 + 10 * n) for n in range(looks)]))
+        assert (judgment.verdict, judgment.provisional, judgment.alarming) == (Verdict.WARN, True, False)
+    stalled = judge(each(10, *[(100, 150 + 10 * n) for n in range(13)]))
+    assert (stalled.verdict, stalled.provisional, stalled.alarming) == (Verdict.STALL, False, True)
+
+
+def test_an_open_transaction_is_a_warning_when_it_stays_open() -> None:
+    fresh = judge(everywhere(window(*[(9, 20 + n) for n in range(5)]), stable_end=9, drained=True))
+    assert (fresh.verdict, fresh.grade, fresh.note) == (
+        Verdict.TXN, Grade.OK, "an open transaction hides what follows",
+    )  # fmt: skip
+    old = judge(everywhere(window(*[(9, 20 + n) for n in range(6)]), stable_end=9, drained=True))
+    assert (old.verdict, old.grade, old.alarming) == (Verdict.TXN, Grade.WARN, True)
+    assert "for 5m00s at least" in old.note
+    moved = [*everywhere(window(*[(9, 20)] * 5), stable_end=8), *window(*[(9, 20)] * 6, stable_end=9)[5:]]
+    assert judge(moved).grade is Grade.OK
+    assert judge(window(*[(9, 10)] * 9, stable_end=10, drained=True)).note == "no record is left"
 
 
 def test_few_looks_are_said_to_be_few() -> None:

@@ -13,7 +13,7 @@ from support.cli import Cli
 from support.snapshots import OUTBOX, RELAY
 from ticketops.backends.local.ring import LocalRing
 from ticketops.domain.lag.backlogs import Backlog, Waiting
-from ticketops.domain.lag.looks import GroupName, Look, Partition
+from ticketops.domain.lag.looks import GroupList, Look, Partition
 from ticketops.domain.lag.samples import GroupState
 from ticketops.domain.lag.verdicts import Verdict
 from ticketops.errors import BackendUnavailable
@@ -30,9 +30,9 @@ class NoGroups:
     def __init__(self) -> None:
         self.at = NOW
 
-    def groups(self, timeout: float) -> tuple[GroupName, ...]:
+    def groups(self, timeout: float) -> GroupList:
         assert timeout
-        return ()
+        return GroupList(())
 
     def look(self, groups: object, timeout: float) -> Look:
         assert timeout or groups
@@ -81,7 +81,7 @@ def watch(cluster: NoGroups, told: Told, tmp_path: Path) -> Iterator[LagWatch]:
         yield made
 
 
-def look(watch: LagWatch, cluster: NoGroups, told: Told, said: Backlog | Exception) -> tuple[Verdict, str, int]:
+def look(watch: LagWatch, cluster: NoGroups, told: Told, said: Backlog | Exception) -> tuple[Verdict, str, int | None]:
     told.said = said
     cluster.at += timedelta(seconds=20)
     (group,) = watch.observe(5)

@@ -56,8 +56,13 @@ class Kept:
         assert keep
         self.entries.append((at, body))
 
-    def since(self, _: str, moment: datetime) -> Iterator[tuple[datetime, bytes]]:
+    def since(self, _: str, moment: datetime, *, most: int | None = None) -> Iterator[tuple[datetime, bytes]]:
+        assert most is None
         return iter([entry for entry in self.entries if entry[0] >= moment])
+
+    def near(self, _: str, moment: datetime, within: timedelta) -> tuple[datetime, bytes] | None:
+        known = [entry for entry in self.entries if abs(entry[0] - moment) <= within]
+        return min(known, key=lambda entry: abs(entry[0] - moment), default=None)
 
     def close(self) -> None:
         """Nothing to give up."""

@@ -50,7 +50,7 @@ _PARTITION = (
 
 @app.command("list")
 def list_(ctx: typer.Context, *, watch: Watch = None) -> int:
-    """List consumer groups with their verdicts, the worst first; ends with 8 where one is bad."""
+    """List consumer groups with their verdicts, the worst first; ends with 8 where one is bad, 7 if unknown."""
     inv = invocation(ctx)
     with _watch(inv) as looks:
         return repeated(inv, watch, lambda: _list(inv, looks))
@@ -118,7 +118,9 @@ def _tell(inv: Invocation, looks: "LagWatch", groups: "Sequence[GroupLag]") -> N
 def _code(groups: "Sequence[GroupLag]") -> int:
     from ticketops.domain.lag.verdicts import Grade  # noqa: PLC0415 - `--help` must not pay for it
 
-    bad = any(group.judgment.verdict.grade in {Grade.BAD, Grade.WARN} for group in groups)
+    if any(group.grade is Grade.UNKNOWN for group in groups):
+        return ExitCode.UNREACHABLE
+    bad = any(group.alarming for group in groups)
     return ExitCode.BREACHED if bad else ExitCode.DONE
 
 
@@ -135,7 +137,7 @@ def _group(group: "GroupLag") -> dict[str, object]:
     return {
         "group": group.group,
         "verdict": group.judgment.verdict,
-        "grade": group.judgment.verdict.grade,
+        "grade": group.grade,
         "provisional": group.judgment.provisional,
         "lag": group.lag,
         "age": _age(group.oldest),
@@ -145,7 +147,8 @@ def _group(group: "GroupLag") -> dict[str, object]:
         "state": group.state,
         "kind": group.kind,
         "topics": sorted({part.topic for part in group.partitions}),
-        "note": group.judgment.note,
+        "unread": group.unread,
+        "note": group.note,
     }
 
 
@@ -159,7 +162,7 @@ def _partition(part: "PartitionLag") -> dict[str, object]:
         "topic": part.topic,
         "partition": part.partition,
         "verdict": part.judgment.verdict,
-        "grade": part.judgment.verdict.grade,
+        "grade": part.judgment.grade,
         "provisional": part.judgment.provisional,
         "committed": part.committed,
         "start": part.start,

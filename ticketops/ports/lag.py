@@ -4,20 +4,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from ticketops.domain.lag.looks import GroupName, Look, Partition
+from ticketops.domain.lag.looks import GroupList, GroupName, Look, Partition
 
 
 class LagSource(Protocol):
     """A cluster with consumer groups; reads only, and joins no group. One instance serves one thread."""
 
-    def groups(self, timeout: float) -> tuple[GroupName, ...]:
-        """Every group that the brokers which answered know."""
+    def groups(self, timeout: float) -> GroupList:
+        """Every group that the brokers which answered know; BackendUnavailable where none does in time."""
 
     def look(self, groups: Sequence[GroupName], timeout: float) -> Look:
         """Committed offsets, then the ends of all logs that they are of, in few calls side by side.
 
-        A group or a partition that cannot be read carries its error, the others are there. BackendUnavailable where
-        no broker answers within `timeout` seconds.
+        A group or a partition that cannot be read carries its error, the others are there: a coordinator or a broker
+        that hangs costs its own. BackendUnavailable where no broker answers within `timeout` seconds.
         """
 
     def stable_ends(self, partitions: Sequence[Partition], timeout: float) -> Mapping[Partition, int]:

@@ -15,8 +15,14 @@ class Ring(Protocol):
     def append(self, kind: str, at: datetime, body: bytes, keep: timedelta) -> None:
         """Keep an entry, and drop those of its kind that are older than `keep`."""
 
-    def since(self, kind: str, moment: datetime) -> Iterator[tuple[datetime, bytes]]:
-        """The entries of a kind that are not older than `moment`, oldest first."""
+    def since(self, kind: str, moment: datetime, *, most: int | None = None) -> Iterator[tuple[datetime, bytes]]:
+        """The entries of a kind that are not older than `moment`, oldest first.
+
+        Of more than `most` so many that are spread evenly, the newest among them.
+        """
+
+    def near(self, kind: str, moment: datetime, within: timedelta) -> tuple[datetime, bytes] | None:
+        """The entry of a kind that is nearest to `moment`; None where none is within so much of it."""
 
     def close(self) -> None:
         """Give up the file; idempotent."""

@@ -52,7 +52,7 @@ def _lag(line: Check, snapshot: Snapshot, *, utf8: bool) -> Iterator[Text]:
         yield Text(said.meaning + (f"; {said.cause}" if said.cause else ""))
     if group is None:
         return
-    worst = sorted(group.partitions, key=lambda one: (_RANKS[one.judgment.verdict.grade], -(one.judgment.lag or 0)))
+    worst = sorted(group.partitions, key=lambda one: (_RANKS[one.judgment.grade], -(one.judgment.lag or 0)))
     yield Text(f"{'PART':>5} {'COMMITTED':>12} {'END':>12} {'LAG':>9} {'AGE':>8}  STATUS    10 MIN", "bold dim")
     yield from (_partition(part, utf8=utf8) for part in worst[:_PARTITIONS])
     if len(worst) > _PARTITIONS:
@@ -71,7 +71,7 @@ def _partition(part: PartitionLag, *, utf8: bool) -> Text:
     behind = "-" if judgment.lag is None else number(judgment.lag)
     age = age_of(part.age.seconds if part.age else None)
     told = Text(f"{part.partition:>5} {committed:>12} {number(part.end):>12} {behind:>9} {age:>8}  ", no_wrap=True)
-    grade = judgment.verdict.grade
+    grade = judgment.grade
     told.append(f"{SYMBOLS[grade]} {judgment.verdict:8}", STYLES[grade])
     return told.append(sparkline(part.sparkline[-_BARS:], utf8=utf8))
 

@@ -30,14 +30,14 @@ def open_overview(
     from ticketops.services.overview.collector import Collector  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.overview.status import Overview  # noqa: PLC0415
 
-    parts = (*_parts(config), *(_counters(config) if counters else ()))
+    parts = (*_parts(config, remember=remember), *(_counters(config) if counters else ()))
     collector = Collector(parts, context=config.context, timeout=timeout, now=lambda: datetime.now(UTC), every=every)
     return Overview(collector, config.status, open_ring(config) if remember else None)
 
 
-def _parts(config: "Config") -> "Iterator[Part]":
+def _parts(config: "Config", *, remember: bool) -> "Iterator[Part]":
     yield from _postgres(config)
-    yield from _kafka(config)
+    yield from _kafka(config, remember=remember)
     yield from _redis(config)
     yield from _dead_letters(config)
     yield from _states(config)
@@ -73,7 +73,7 @@ def _postgres(config: "Config") -> "Iterator[Part]":
     yield Question(("relay",), leases, lambda asked, _: relay_figures(asked.status()))
 
 
-def _kafka(config: "Config") -> "Iterator[Part]":
+def _kafka(config: "Config", *, remember: bool) -> "Iterator[Part]":
     from ticketops.services.overview.parts import Question, timed  # noqa: PLC0415
 
     def figures(_: float) -> "KafkaFigures":
@@ -83,7 +83,7 @@ def _kafka(config: "Config") -> "Iterator[Part]":
 
     yield Question(("backends", "kafka"), figures, timed(lambda asked, timeout: asked.backend(timeout)))
     yield Question(
-        ("lag",), lambda _: open_lag_watch(config, recall=True), lambda asked, timeout: asked.observe(timeout)
+        ("lag",), lambda _: open_lag_watch(config, recall=remember), lambda asked, timeout: asked.observe(timeout)
     )
 
 

@@ -1,14 +1,14 @@
 """Consumer groups and offsets by the admin protocol: few calls, side by side, none of them a consumer's."""
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Final
+from threading import Semaphore
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import (
     ConsumerGroupState,
@@ -25,13 +25,19 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from ticketops.backends.kafka.errors import BACKEND, from_driver, translated
 from ticketops.backends.kafka.record_times import RecordTimes
 from ticketops.backends.kafka.settings import client_settings
-from ticketops.domain.lag.looks import GroupName, GroupSeen, LogRange, Look, Partition
+from ticketops.domain.lag.looks import GroupList, GroupName, GroupSeen, LogRange, Look, Partition
 from ticketops.domain.lag.samples import GroupState
 from ticketops.errors import BackendUnavailable
 from ticketops.options import KafkaOptions
 
 _IN_FLIGHT: Final = 32
-"""Requests for one group's offsets that are under way at the same time."""
+"""Requests for one group's offsets that are under way at the same time, as long as they are answered."""
+_STARVED: Final = 0.1
+"""Seconds without an answer after which twice as many are sent: who hangs must not hold up the others."""
+_GROUPS_PART: Final = 0.6
+"""Part of the time-out in which coordinators must answer; the rest is for the logs' ends."""
+_ASKED_PART: Final = 0.8
+"""Part of such a time that brokers are given: the driver tells a call's answers at once, the late ones as errors."""
 _SIZES_KEPT: Final = 30.0
 """Seconds that the topics' numbers of partitions are trusted."""
 _CONNECT: Final = {"socket.connection.setup.timeout.ms": 3000, "reconnect.backoff.max.ms": 1000, "log_level": 0}
@@ -42,10 +48,14 @@ _STATES: Final[Mapping[Enum | None, GroupState]] = {
     ConsumerGroupState.PREPARING_REBALANCING: GroupState.REBALANCING,
     ConsumerGroupState.COMPLETING_REBALANCING: GroupState.REBALANCING,
 }
+_LATE: Final = "no answer in time"
 _KINDS: Final[Mapping[Enum | None, str]] = {
     ConsumerGroupType.CLASSIC: "classic",
     ConsumerGroupType.CONSUMER: "consumer",
 }
+
+
+T = TypeVar("T")
 
 
 class KafkaLag:
@@ -58,18 +68,21 @@ class KafkaLag:
         self._sizes_known: Mapping[str, int] = {}
         self._sizes_at = float("-inf")
 
-    def groups(self, timeout: float) -> tuple[GroupName, ...]:
+    def groups(self, timeout: float) -> GroupList:
         """See ports.lag.LagSource."""
+        deadline = time.monotonic() + timeout
         listing = self._client().list_consumer_groups(request_timeout=timeout)
         everything = self._every_name(timeout)
-        listed = self._call(listing, timeout)
-        if not listed.valid and listed.errors:
-            first = listed.errors[0]
-            raise from_driver(first.args[0] if isinstance(first, KafkaException) else first)
+        listed = self._call(listing, max(deadline - time.monotonic(), 0.1))
+        first = listed.errors[0] if listed.errors else None
+        failure = first.args[0] if isinstance(first, KafkaException) else first
+        if failure is not None and not listed.valid:
+            raise from_driver(failure)
         named = {g.group_id: GroupName(g.group_id, _kind(g.type), _state(g.state)) for g in listed.valid}
         unnamed = [] if listed.errors else everything  # what a silent broker has is not of another kind
         others = {name: GroupName(name, "other", GroupState.UNKNOWN) for name in unnamed}
-        return tuple(sorted({**others, **named}.values(), key=lambda name: name.group))
+        found = tuple(sorted({**others, **named}.values(), key=lambda name: name.group))
+        return GroupList(found, f"a broker did not list its groups: {failure.str()}" if failure is not None else "")
 
     def _every_name(self, timeout: float) -> Sequence[str]:
         """Groups of every kind: the driver's newer call leaves out share groups and Connect's."""
@@ -79,16 +92,18 @@ class KafkaLag:
 
     def look(self, groups: Sequence[GroupName], timeout: float) -> Look:
         """See ports.lag.LagSource."""
-        deadline = time.monotonic() + timeout
+        started = time.monotonic()
+        deadline, answered = started + timeout, started + timeout * _GROUPS_PART
+        patience = timeout * _GROUPS_PART * _ASKED_PART
         names = [group.group for group in groups if group.kind != "other"]
-        described = self._describe(names, timeout)
-        committed = dict(self._committed(names, deadline))
+        described = self._describe([group.group for group in groups if _may_have_members(group)], patience)
+        committed = self._committed(names, patience, answered)
         at = datetime.now(UTC)
         sizes = self._sizes(deadline)
-        seen = tuple(_with_uncommitted(_seen(group, described, committed), sizes) for group in groups)
-        partitions = {partition for group in seen for partition in (*group.committed, *group.holders)}
+        seen = tuple(_with_uncommitted(_seen(one, described, committed, answered), sizes) for one in groups)
+        partitions = {partition for one in seen for partition in (*one.committed, *one.holders)}
         logs, failed = self._logs(sorted(partitions), deadline)
-        return Look(at=at, groups=seen, logs=logs, failed=failed)
+        return Look(at=at, groups=seen, logs=logs, failed=failed, topics=sizes.keys())
 
     def stable_ends(self, partitions: Sequence[Partition], timeout: float) -> Mapping[Partition, int]:
         """See ports.lag.LagSource."""
@@ -127,18 +142,20 @@ class KafkaLag:
         return described
 
     def _committed(
-        self, names: Sequence[str], deadline: float
-    ) -> "Iterator[tuple[str, Mapping[Partition, int | None] | str]]":
-        """Each group's offsets, or why they could not be read; a window of calls is under way at any time."""
-        waiting: deque[tuple[str, Future[ConsumerGroupTopicPartitions]]] = deque()
+        self, names: Sequence[str], timeout: float, deadline: float
+    ) -> Mapping[str, Mapping[Partition, int | None] | str]:
+        """Each group's offsets, or why they could not be read; each call may take so many seconds."""
+        slots, more = Semaphore(_IN_FLIGHT), _IN_FLIGHT
+        asked: dict[str, Future[ConsumerGroupTopicPartitions]] = {}
         for name in names:
-            if len(waiting) >= _IN_FLIGHT:
-                yield _group_offsets(*waiting.popleft(), deadline)
-            left = max(deadline - time.monotonic(), 0.1)
+            if not slots.acquire(timeout=_STARVED):
+                slots.release(more)
+                more *= 2
+            left = max(min(timeout, deadline - time.monotonic()), 0.1)
             request = [ConsumerGroupTopicPartitions(name)]
-            waiting.append((name, self._client().list_consumer_group_offsets(request, request_timeout=left)[name]))
-        while waiting:
-            yield _group_offsets(*waiting.popleft(), deadline)
+            asked[name] = self._client().list_consumer_group_offsets(request, request_timeout=left)[name]
+            asked[name].add_done_callback(lambda _: slots.release())
+        return {name: _group_offsets(future, deadline) for name, future in asked.items()}
 
     def _sizes(self, deadline: float) -> Mapping[str, int]:
         """How many partitions each topic has; asked again after a while."""
@@ -178,7 +195,7 @@ class KafkaLag:
             return {}
         wanted = {TopicPartition(partition.topic, partition.number): spec for partition in partitions}
         asked: Mapping[TopicPartition, Future[Any]] = self._client().list_offsets(
-            wanted, isolation_level=isolation, request_timeout=timeout
+            wanted, isolation_level=isolation, request_timeout=timeout * _ASKED_PART
         )
         return asked
 
@@ -186,53 +203,57 @@ class KafkaLag:
 def _answers(asked: "Mapping[TopicPartition, Future[Any]]", deadline: float) -> Iterator[tuple[Partition, int | str]]:
     """Each partition's offset, or why it was not told."""
     for partition, future in asked.items():
-        answer: int | str
-        try:
-            answer = future.result(max(deadline - time.monotonic(), 0.0)).offset
-        except TimeoutError:
-            answer = "no answer in time"
-        except KafkaException as error:
-            answer = error.args[0].str()
-        yield Partition(partition.topic, partition.partition), answer
+        answer = _told(future, deadline)
+        yield Partition(partition.topic, partition.partition), answer if isinstance(answer, str) else answer.offset
 
 
 def _group_offsets(
-    name: str, future: "Future[ConsumerGroupTopicPartitions]", deadline: float
-) -> tuple[str, Mapping[Partition, int | None] | str]:
-    try:
-        answer = future.result(max(deadline - time.monotonic(), 0.0))
-    except TimeoutError:
-        return name, "no answer in time"
-    except KafkaException as error:
-        return name, error.args[0].str()
+    future: "Future[ConsumerGroupTopicPartitions]", deadline: float
+) -> Mapping[Partition, int | None] | str:
+    answer = _told(future, deadline)
+    if isinstance(answer, str):
+        return answer
     known: Iterable[TopicPartition] = answer.topic_partitions or ()
-    return name, {Partition(p.topic, p.partition): p.offset if p.offset >= 0 else None for p in known}
+    return {Partition(p.topic, p.partition): p.offset if p.offset >= 0 else None for p in known}
+
+
+def _told(future: "Future[T]", deadline: float) -> T | str:
+    """What came of a call, or why nothing did."""
+    try:
+        return future.result(max(deadline - time.monotonic(), 0.0))
+    except TimeoutError:
+        return _LATE
+    except KafkaException as error:
+        return str(error.args[0].str())
+
+
+def _may_have_members(group: GroupName) -> bool:
+    """The list says which groups have none; the others must be asked."""
+    return group.kind != "other" and group.state not in {GroupState.EMPTY, GroupState.DEAD}
 
 
 def _seen(
     group: GroupName,
     described: "Mapping[str, Future[ConsumerGroupDescription]]",
     committed: Mapping[str, Mapping[Partition, int | None] | str],
+    deadline: float,
 ) -> GroupSeen:
     offsets = committed.get(group.group, {})
-    error = offsets if isinstance(offsets, str) else ""
-    known = {} if isinstance(offsets, str) else offsets
-    base = GroupSeen(group=group.group, kind=group.kind, state=group.state, committed=known, error=error)
+    if isinstance(offsets, str):
+        return GroupSeen(group=group.group, kind=group.kind, state=group.state, error=offsets)
     future = described.get(group.group)
     if future is None:
-        return base
-    try:
-        description = future.result(0.0 if error else 5.0)
-    except (TimeoutError, KafkaException):
-        return base
+        return GroupSeen(group=group.group, kind=group.kind, state=group.state, committed=offsets)
+    description = _told(future, deadline)
+    if isinstance(description, str):  # without its members it would look as if nobody held its partitions
+        return GroupSeen(group=group.group, kind=group.kind, state=group.state, error=description)
     return GroupSeen(
         group=group.group,
-        kind=_kind(description.type) if group.kind == "other" else group.kind,
+        kind=group.kind,
         state=_state(description.state),
         members=len(description.members),
-        committed=known,
+        committed=offsets,
         holders=dict(_holders(description)),
-        error=error,
     )
 
 

@@ -49,13 +49,19 @@ class LocalRing:
             database.execute("INSERT INTO entries (kind, at, body) VALUES (?, ?, ?)", (kind, at.timestamp(), packed))
             database.execute(_SHRINK, (kind, _MAX_BYTES))
 
-    def since(self, kind: str, moment: datetime) -> Iterator[tuple[datetime, bytes]]:
+    def since(self, kind: str, moment: datetime, *, most: int | None = None) -> Iterator[tuple[datetime, bytes]]:
         """See ports.ring.Ring."""
         with self._opened() as database:
-            query = "SELECT at, body FROM entries WHERE kind = ? AND at >= ? ORDER BY at, rowid"
-            rows = database.execute(query, (kind, moment.timestamp())).fetchall()
+            rows = database.execute(_SINCE, (kind, moment.timestamp(), -1 if most is None else most)).fetchall()
         for at, packed in rows:
             yield datetime.fromtimestamp(at, UTC), _unpacked(packed)
+
+    def near(self, kind: str, moment: datetime, within: timedelta) -> tuple[datetime, bytes] | None:
+        """See ports.ring.Ring."""
+        first, last = (moment - within).timestamp(), (moment + within).timestamp()
+        with self._opened() as database:
+            row = database.execute(_NEAR, (kind, first, last, moment.timestamp())).fetchone()
+        return None if row is None else (datetime.fromtimestamp(row[0], UTC), _unpacked(row[1]))
 
     def close(self) -> None:
         """See ports.ring.Ring."""
@@ -79,6 +85,18 @@ class LocalRing:
             ) from error
 
 
+_SINCE: Final = """
+SELECT at, body FROM entries WHERE rowid IN (
+  SELECT entry FROM (
+    SELECT rowid AS entry, row_number() OVER newest - 1 AS number, count(*) OVER () AS total, ?3 AS most
+    FROM entries WHERE kind = ?1 AND at >= ?2 WINDOW newest AS (ORDER BY at DESC, rowid DESC)
+  ) WHERE most < 0 OR number % ((total + most - 1) / most) = 0
+) ORDER BY at, rowid"""
+"""Every so-maniest entry back from the newest; the inner query needs the index alone."""
+_NEAR: Final = """
+SELECT at, body FROM entries WHERE rowid = (
+  SELECT rowid FROM entries WHERE kind = ? AND at BETWEEN ? AND ? ORDER BY abs(at - ?), at DESC LIMIT 1
+)"""
 _SHRINK: Final = """
 DELETE FROM entries WHERE rowid IN (
   SELECT rowid FROM (

@@ -41,8 +41,6 @@ class RedisFigures:
     def queues(self) -> RedisQueueFigures:
         """Depth and age of the shows' queues: of the active set, which the worker keeps approximately."""
         shows = self._shows()
-        with self._session.use() as client:
-            emails = client.llen(self._email_list)
         return RedisQueueFigures(
             depth=sum(show.depth for show in shows),
             queues=len(shows),
@@ -50,7 +48,6 @@ class RedisFigures:
                 (show.oldest_seconds for show in shows if show.oldest_seconds is not None), default=None
             ),
             deepest=tuple((show.topic, show.depth) for show in shows[:_DEEPEST]),
-            emails=emails,
         )
 
     def waiting(self) -> tuple[Waiting, ...]:

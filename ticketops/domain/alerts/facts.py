@@ -24,7 +24,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "outbox": ("pending", "oldest", "held_back", "dead", "rate_in", "rate_out"),
     "relay": ("live", "dead", "shards", "unowned", "rate", "paused"),
     "dlq": ("queue", "kind", "depth", "oldest", "arrivals_5m", "arrivals_1h", "arrivals_24h", "new_groups"),
-    "lag": ("group", "verdict", "lag", "oldest", "members", "state"),
+    "lag": ("group", "verdict", "grade", "lag", "oldest", "members", "state"),
     "state": ("machine", "state", "count", "stuck", "oldest", "limit"),
     "machine": ("machine", "expired"),
     "compensations": ("due", "never", "failed", "oldest"),
@@ -121,6 +121,7 @@ def _lag(snapshot: Snapshot) -> Iterator[Fact]:
         values = {
             "group": group.group,
             "verdict": group.judgment.verdict.value,
+            "grade": group.grade.value,
             "lag": group.lag,
             "oldest": oldest.seconds if oldest else 0.0,
             "members": group.members,

@@ -1,8 +1,9 @@
 """Queues without offsets, judged like partitions: their positions are counted from one look to the next."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 from ticketops.domain.lag.looks import Consumer, Partition
@@ -10,6 +11,8 @@ from ticketops.domain.lag.samples import GroupState, Sample, last_good
 
 FRESH: Final = 5.0
 """Seconds that the oldest may wait while its consumer keeps up."""
+STEADY: Final = timedelta(seconds=30)
+"""For how long nothing must have been taken before it means anything: queues are taken from one by one."""
 LOOKED: Final = Partition("", 0)
 """No queue: that somebody looked."""
 _SAME: Final = timedelta(seconds=2)
@@ -64,10 +67,32 @@ def backlog_samples(
     return found
 
 
+def recounted(window: Sequence[Sample]) -> Sequence[Sample]:
+    """Looks of several processes as if one had counted the positions, which each counts from its own start."""
+    known = [sample.committed for sample in window if sample.committed is not None]
+    if all(before <= after for before, after in pairwise(known)):
+        return window
+    counted: list[Sample] = []
+    for sample in window:
+        last = last_good(counted)
+        counted.append(sample if sample.error or last is None else _following(last, sample))
+    return counted
+
+
+def _following(last: Sample, sample: Sample) -> Sample:
+    depth = sample.lag or 0
+    taken = _taken(last, depth, sample.oldest_at, None, sample.at)
+    committed = (last.committed or 0) + taken
+    same = not taken and last.oldest_at is not None
+    return replace(
+        sample, committed=committed, end=committed + depth, oldest_at=last.oldest_at if same else sample.oldest_at
+    )
+
+
 def _sample(window: Sequence[Sample], waiting: Waiting, backlog: Backlog, at: datetime) -> Sample:
     last = last_good(window)
     came = None if waiting.oldest_seconds is None else at - timedelta(seconds=waiting.oldest_seconds)
-    taken = _taken(last, waiting, came, backlog.rate, at) if last else 0
+    taken = _taken(last, waiting.depth, came, backlog.rate, at) if last else 0
     committed = taken + (last.committed or 0 if last else 0)
     return Sample(
         at=at,
@@ -80,9 +105,9 @@ def _sample(window: Sequence[Sample], waiting: Waiting, backlog: Backlog, at: da
     )
 
 
-def _taken(last: Sample, waiting: Waiting, came: datetime | None, rate: float | None, at: datetime) -> int:
+def _taken(last: Sample, depth: int, came: datetime | None, rate: float | None, at: datetime) -> int:
     """At least how much was consumed since; 0 only where nothing was."""
-    fallen = max((last.lag or 0) - waiting.depth, 0)
+    fallen = max((last.lag or 0) - depth, 0)
     moved = came is not None and last.oldest_at is not None and came - last.oldest_at > _SAME
     if not fallen and not moved:
         return 0

@@ -1,11 +1,11 @@
 """One look at many groups, as the cluster answered it, and the samples that it gives."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
-from ticketops.domain.lag.samples import GroupState, Sample
+from ticketops.domain.lag.samples import GroupState, Sample, last_good
 
 
 class Partition(NamedTuple):
@@ -30,6 +30,15 @@ class GroupName:
     kind: str
     """`classic`, `consumer` (KIP-848), or `other`: a share, Streams or Connect group."""
     state: GroupState
+
+
+@dataclass(frozen=True, slots=True)
+class GroupList:
+    """The groups that the brokers which answered know."""
+
+    groups: tuple[GroupName, ...]
+    missing: str = ""
+    """Why some may be missing: a broker that did not answer; empty where all did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +75,8 @@ class Look:
     logs: Mapping[Partition, LogRange]
     failed: Mapping[Partition, str] = field(default_factory=dict)
     """Why a partition's offsets could not be told."""
+    topics: Collection[str] | None = None
+    """Every topic that there is; None where that is not known."""
 
 
 def samples(look: Look) -> Iterator[tuple[Consumer, Sample]]:
@@ -89,3 +100,27 @@ def _sample(look: Look, seen: GroupSeen, partition: Partition) -> Sample:
         state=seen.state,
         assigned=partition in seen.holders,
     )
+
+
+def absent(
+    consumer: Consumer, window: Sequence[Sample], seen: GroupSeen | None, look: Look, missing: str
+) -> Sample | None:
+    """What a look says of a consumer of the window that it does not have; None: nothing any more.
+
+    Of what is gone the window's last good looks tell, until they are too old. `seen` is its group in the look;
+    `missing`: why groups may not be listed.
+    """
+    if seen is None and missing:
+        return Sample(at=look.at, error=f"not listed: {missing}")
+    if seen is not None and seen.error:
+        return Sample(at=look.at, error=seen.error)
+    last = last_good(window)
+    if last is None:
+        return None
+    if seen is None:
+        return Sample(at=look.at, error="the group is gone")
+    if look.topics is not None and consumer.partition.topic not in look.topics:
+        told = any(sample.committed is not None for sample in window)
+    else:
+        told = last.committed is not None or last.end > last.start
+    return replace(last, at=look.at, committed=None, assigned=False, state=seen.state) if told else None

@@ -6,11 +6,13 @@ out: topics with little traffic, consumers that commit in bursts, transaction ma
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import takewhile
 from typing import Final
 
 from ticketops.domain.lag.samples import GroupState, Sample, last_good, rewound, since_break
+from ticketops.domain.spans import age
 
 
 class Grade(StrEnum):
@@ -115,7 +117,7 @@ EXPLANATIONS: Final = {
     ),
     Verdict.TXN: Explanation(
         "there is no record left to consume: the offsets that remain are transaction markers or an open transaction",
-        "a transactional producer; an old open transaction is the producer's fault",
+        "a transactional producer; one that left a transaction open for minutes (then it is a warning) hangs or died",
         "nothing to do; where a transaction stays open, look at its producer",
     ),
     Verdict.UNKN: Explanation(
@@ -142,6 +144,10 @@ class Bounds:
     """Records up to which a consumer counts as caught up."""
     min_samples: int = 3
     min_span: timedelta = timedelta(seconds=30)
+    min_flat: timedelta = timedelta(minutes=2)
+    """For how long nothing must have been committed before it means anything: many commit once a minute."""
+    open_long: timedelta = timedelta(minutes=5)
+    """From when on an open transaction is a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +163,18 @@ class Judgment:
     """What makes this case special."""
     provisional: bool = False
     """True: too little was seen to tell a trend; more looks may change the verdict."""
+    overdue: bool = False
+    """True: what is fine for a moment (TXN) has lasted too long."""
+
+    @property
+    def grade(self) -> Grade:
+        """How bad it is: as its verdict, and a warning where it is overdue."""
+        return Grade.WARN if self.overdue else self.verdict.grade
+
+    @property
+    def alarming(self) -> bool:
+        """True where it is worth an alarm; a trend that is not known yet is not."""
+        return self.grade is Grade.BAD or (self.grade is Grade.WARN and not self.provisional)
 
 
 def judge(window: Sequence[Sample], bounds: Bounds = Bounds()) -> Judgment:
@@ -172,7 +190,9 @@ def judge(window: Sequence[Sample], bounds: Bounds = Bounds()) -> Judgment:
 
 def worst(judgments: Iterable[Judgment]) -> Judgment | None:
     """The worst of a group's partitions; None where it has none."""
-    return max(judgments, key=lambda judgment: (judgment.verdict.badness, judgment.lag or 0), default=None)
+    return max(
+        judgments, key=lambda judgment: (judgment.alarming, judgment.verdict.badness, judgment.lag or 0), default=None
+    )
 
 
 def _offsets(now: Sample, worked: Sequence[Sample]) -> Judgment | None:
@@ -196,15 +216,22 @@ def _flow(now: Sample, worked: Sequence[Sample], bounds: Bounds) -> Judgment:
     comparable = since_break(worked)
     if _keeps_up(now, bounds):
         return Judgment(verdict=Verdict.OK, lag=lag)
-    if transaction := _transaction(now, lag):
+    if transaction := _transaction(worked, bounds):
         return transaction
     if rewound(worked):
         return Judgment(verdict=Verdict.REWIND, lag=lag)
     if any(_keeps_up(sample, bounds) for sample in comparable):
         return Judgment(verdict=Verdict.OK, lag=lag, note="caught up within the window")
-    held = [sample for sample in comparable if sample.settled] or comparable
+    return _movement([sample for sample in comparable if sample.settled] or comparable, now, bounds)
+
+
+def _movement(held: Sequence[Sample], now: Sample, bounds: Bounds) -> Judgment:
+    """What the trend says, where enough was seen to tell one."""
+    lag = now.lag or 0
     if len(held) < bounds.min_samples or held[-1].at - held[0].at < bounds.min_span:
-        return _at_first_sight(held[-1], lag)
+        return _at_first_sight(held[-1], lag, "the trend is not known yet")
+    if held[0].committed == held[-1].committed and held[-1].at - held[0].at < bounds.min_flat:
+        return _at_first_sight(held[-1], lag, "nothing committed yet since the first look")
     return Judgment(verdict=_trend(held), lag=lag, note=_note(now))
 
 
@@ -212,17 +239,29 @@ def _keeps_up(sample: Sample, bounds: Bounds) -> bool:
     return sample.fresh or (sample.lag or 0) <= bounds.lag
 
 
-def _transaction(now: Sample, lag: int) -> Judgment | None:
-    if now.drained:
-        return Judgment(verdict=Verdict.TXN, lag=lag, note="no record is left")
-    if now.stable_end is not None and now.committed is not None and now.committed >= now.stable_end < now.end:
-        return Judgment(verdict=Verdict.TXN, lag=lag, note="an open transaction hides what follows")
-    return None
+def _transaction(worked: Sequence[Sample], bounds: Bounds) -> Judgment | None:
+    """Nothing that can be read is left; an open transaction first: a reader sees the log end before it."""
+    now = worked[-1]
+    lag, committed = now.lag or 0, now.committed or 0
+    hidden = now.stable_end is not None and now.stable_end < now.end
+    if hidden and (now.drained or committed >= (now.stable_end or 0)):
+        since = _open_since(worked, now.stable_end or 0)
+        overdue = now.at - since >= bounds.open_long
+        lasting = f" for {age((now.at - since).total_seconds())} at least" if overdue else ""
+        note = f"an open transaction hides what follows{lasting}"
+        return Judgment(verdict=Verdict.TXN, lag=lag, note=note, overdue=overdue)
+    return Judgment(verdict=Verdict.TXN, lag=lag, note="no record is left") if now.drained else None
 
 
-def _at_first_sight(now: Sample, lag: int) -> Judgment:
+def _open_since(worked: Sequence[Sample], stable: int) -> datetime:
+    """Since when the log has been stable up to this offset and no further, as far as the window goes."""
+    open_ = takewhile(lambda sample: sample.stable_end == stable < sample.end, reversed(worked))
+    return min(sample.at for sample in open_)
+
+
+def _at_first_sight(now: Sample, lag: int, note: str) -> Judgment:
     verdict = Verdict.STOP if _unattended(now) else Verdict.WARN
-    return Judgment(verdict=verdict, lag=lag, note="the trend is not known yet", provisional=True)
+    return Judgment(verdict=verdict, lag=lag, note=note, provisional=True)
 
 
 def _trend(held: Sequence[Sample]) -> Verdict:

@@ -36,6 +36,8 @@ class Check:
     """Of the oldest thing that the line is about."""
     trend: float | None = None
     """Change of the value per second; None where it is not known yet."""
+    provisional: bool = False
+    """True: too little was seen to tell a trend; a warning is then no breach."""
     stale_seconds: float | None = None
     """Age of the data where the last question failed."""
     note: str = ""

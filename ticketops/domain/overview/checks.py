@@ -39,8 +39,8 @@ def trends_between(before: Snapshot, now: Snapshot, thresholds: Thresholds) -> T
 
 
 def breached(lines: Sequence[Check]) -> bool:
-    """True where a threshold is breached."""
-    return any(line.grade in {Grade.BAD, Grade.WARN} for line in lines)
+    """True where a threshold is breached; a trend that is not known yet breaches none."""
+    return any(line.grade is Grade.BAD or (line.grade is Grade.WARN and not line.provisional) for line in lines)
 
 
 def unreachable(lines: Sequence[Check]) -> bool:

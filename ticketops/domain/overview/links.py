@@ -73,5 +73,5 @@ def _backlog(snapshot: Snapshot) -> Iterator[str]:
 def _groups(snapshot: Snapshot) -> Iterator[str]:
     groups: tuple[GroupLag, ...] = (snapshot.lag.value or ()) if snapshot.lag else ()
     for group in groups:
-        if group.judgment.verdict.grade is Grade.BAD:
+        if group.grade is Grade.BAD:
             yield f"group {group.group} is {group.judgment.verdict}, {group.lag} records behind"

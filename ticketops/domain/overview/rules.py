@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
-from ticketops.domain.lag.verdicts import Grade, Verdict
+from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.check import Check, Thresholds, Trends, Unit
 from ticketops.domain.overview.snapshot import (
     AlertFigures,
@@ -18,7 +18,6 @@ from ticketops.domain.overview.snapshot import (
     StateFigures,
 )
 
-_CALM = frozenset({Verdict.OK, Verdict.CATCH, Verdict.TXN})
 _TOPICS = 3
 """Topics that fit a line."""
 
@@ -104,22 +103,29 @@ def dead_letters(value: DeadLetterFigures, bounds: Thresholds, trends: Trends) -
 
 
 def lag(value: Sequence[GroupLag], _: Thresholds, __: Trends) -> Iterator[Check]:
-    """One line for each group, with its worst partition's verdict."""
+    """One line for each group, with its worst partition's verdict; GONE: it is not there any more."""
     for group in value:
-        verdict, oldest = group.judgment.verdict, group.oldest
+        verdict, oldest = "GONE" if group.kind == "gone" else group.judgment.verdict, group.oldest
         topics = sorted({part.topic for part in group.partitions})
         shown = ", ".join(topics[:_TOPICS]) + (" …" if len(topics) > _TOPICS else "")
         yield Check(
             area="lag",
             subject=group.group,
             word=verdict,
-            grade=verdict.grade,
+            grade=group.grade,
+            provisional=group.judgment.provisional,
             value=group.lag,
             unit=Unit.COUNT,
             age_seconds=oldest.seconds if oldest else None,
-            note=_joined([shown, group.judgment.note], "; "),
-            next="" if verdict in _CALM else f"ticketops lag show {shlex.quote(group.group)}",
+            note=_joined([shown, group.note], "; "),
+            next=_next_of(group),
         )
+
+
+def _next_of(group: GroupLag) -> str:
+    if group.kind in {"gone", "unlisted"}:
+        return "" if group.kind == "gone" else "ticketops doctor"
+    return "" if group.grade is Grade.OK else f"ticketops lag show {shlex.quote(group.group)}"
 
 
 def states(value: StateFigures, _: Thresholds, __: Trends) -> Iterator[Check]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 from ticketops.domain.lag.ages import Age
-from ticketops.domain.lag.verdicts import Judgment
+from ticketops.domain.lag.verdicts import Grade, Judgment, Verdict
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -136,7 +136,8 @@ class GroupLag:
 
     group: str
     kind: str
-    """`classic`, `consumer` (KIP-848), `other` (share, Streams), `relay` or `queue`; `gone`: it was there."""
+    """`classic`, `consumer` (KIP-848), `other` (share, Streams), `relay` or `queue`; `gone`: it was there;
+    `unlisted`: a broker that does not answer may have it."""
     state: str
     members: int
     partitions: tuple[PartitionLag, ...]
@@ -144,9 +145,33 @@ class GroupLag:
     """The worst partition's."""
 
     @property
-    def lag(self) -> int:
-        """Records not consumed, all partitions together."""
-        return sum(part.judgment.lag or 0 for part in self.partitions)
+    def lag(self) -> int | None:
+        """Records not consumed, of all partitions of which that is known; None where it is of none."""
+        known = [part.judgment.lag for part in self.partitions if part.judgment.lag is not None]
+        return sum(known) if known else self.judgment.lag
+
+    @property
+    def unread(self) -> int:
+        """Records of partitions to which nothing is committed."""
+        return sum(part.judgment.amount or 0 for part in self.partitions if part.judgment.verdict is Verdict.NOCMT)
+
+    @property
+    def note(self) -> str:
+        """What makes this case special."""
+        unread = f"{self.unread} unread where nothing is committed" if self.unread else ""
+        return "; ".join(part for part in (self.judgment.note, unread) if part)
+
+    @property
+    def grade(self) -> Grade:
+        """How bad it is: its worst partition's; that a group is gone is bad only where it left something."""
+        if self.kind == "gone":
+            return Grade.WARN if self.lag else Grade.OK
+        return self.judgment.grade
+
+    @property
+    def alarming(self) -> bool:
+        """True where it is worth an alarm; a trend that is not known yet is not."""
+        return self.grade is Grade.BAD or (self.grade is Grade.WARN and not self.judgment.provisional)
 
     @property
     def oldest(self) -> Age | None:
@@ -207,8 +232,6 @@ class RedisQueueFigures:
     oldest_seconds: float | None
     deepest: tuple[tuple[str, int], ...] = ()
     """The deepest shows with their depth."""
-    emails: int = 0
-    """Entries of the list of email jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

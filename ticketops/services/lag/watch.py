@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import Final
 
 from ticketops.domain.lag.ages import age, drain, rate
-from ticketops.domain.lag.backlogs import LOOKED, backlog_samples
-from ticketops.domain.lag.looks import Consumer, GroupSeen, Look, Partition, samples
+from ticketops.domain.lag.backlogs import LOOKED, STEADY, backlog_samples, recounted
+from ticketops.domain.lag.looks import Consumer, GroupSeen, Look, Partition, absent, samples
 from ticketops.domain.lag.samples import GroupState, Sample, last_good
 from ticketops.domain.lag.verdicts import Bounds, Judgment, Verdict, judge, worst
 from ticketops.domain.overview.snapshot import GroupLag, PartitionLag
@@ -24,10 +24,17 @@ from ticketops.services.lag.windows import Windows, pack, unpack
 _PEEKS: Final = 200
 """Partitions whose next record is read in one look, those that are furthest behind first."""
 _PEEK_PART: Final = 0.3
-"""Part of the time-out that is left for these reads."""
+"""Part of the time that is left which these reads may take."""
+_LIST_PART: Final = 0.5
+"""Part of the time-out after which brokers that have not listed their groups are not waited for."""
+_UNLISTED: Final = "(not listed)"
+"""Groups that nobody told of: brokers that did not answer may have some."""
+_LOOKS: Final = 20
+"""Looks of earlier runs that are taken up: enough for a trend."""
 _SPARKS: Final = 20
 """Lags of the window that are told."""
 _KIND: Final = "lag"
+_QUEUES: Final = frozenset({"relay", "queue"})
 _OTHER: Final = Judgment(
     verdict=Verdict.OK, lag=0, note="a share, Streams or Connect group: commits no offsets to look at"
 )
@@ -62,19 +69,22 @@ class LagWatch:
         asked = [beside for beside in self._beside if self._counts(beside.group, only)]
         for beside in asked:
             beside.ask(timeout)
-        names = [name for name in self._source.groups(timeout) if self._counts(name.group, only)]
+        listed = self._source.groups(timeout * _LIST_PART)
+        names = [name for name in listed.groups if self._counts(name.group, only)]
         look = self._source.look(names, max(deadline - time.monotonic(), 0.1))
         self._recall(look.at)
         taken = {consumer: sample for consumer, sample in samples(look) if self._topic_counts(consumer)}
-        taken |= self._vanished(taken, look, only)
-        enriched = self._enriched(taken, max(deadline - time.monotonic(), 0.1))
+        missing = "" if any(beside.group == only for beside in asked) else listed.missing
+        taken |= self._absent(taken, look, missing, only)
+        enriched = self._enriched(taken, deadline)
         queues = [self._queue(beside, look.at, enriched) for beside in asked]
         self._windows.add(enriched.items())
         self._windows.forget(look.at)
         self._remember(look.at, enriched)
-        look = replace(look, groups=(*look.groups, *queues))
-        groups = [self._group(seen, look.at, enriched) for seen in _with_gone(look, enriched)]
-        return tuple(sorted(groups, key=lambda group: (-group.judgment.verdict.badness, -group.lag, group.group)))
+        seen = (*look.groups, *queues)
+        everyone = (*seen, *_unseen(seen, enriched, missing, only))
+        groups = [self._group(one, look.at, enriched) for one in everyone]
+        return tuple(sorted(groups, key=_worst_first))
 
     def close(self) -> None:
         """Give up connections; idempotent."""
@@ -94,8 +104,10 @@ class LagWatch:
         topic, options = consumer.partition.topic, self._options
         return _matches(options.topics, topic) and not _matches(options.ignore_topics, topic)
 
-    def _bound(self, topic: str) -> int:
-        return self._options.bound_by_topic.get(topic, self._options.bound)
+    def _bounds(self, consumer: Consumer, seen: GroupSeen) -> Bounds:
+        topic, options = consumer.partition.topic, self._options
+        bounds = Bounds(lag=options.bound_by_topic.get(topic, options.bound))
+        return replace(bounds, min_flat=STEADY) if seen.kind in _QUEUES else bounds
 
     def _queue(self, beside: Beside, at: datetime, taken: dict[Consumer, Sample]) -> GroupSeen:
         """One consumer of queues; its samples are added to `taken`."""
@@ -111,29 +123,33 @@ class LagWatch:
             self._windows.add((consumer, sample) for sample in earlier)
         return GroupSeen(group=beside.group, kind=beside.kind, state=said.state, members=said.members)
 
-    def _vanished(self, taken: Mapping[Consumer, Sample], look: Look, only: str | None) -> dict[Consumer, Sample]:
-        """Consumers of the window that this look does not have: their offsets expired, or the group is gone."""
+    def _absent(
+        self, taken: Mapping[Consumer, Sample], look: Look, missing: str, only: str | None
+    ) -> dict[Consumer, Sample]:
+        """Consumers of the window that this look does not have; who has been gone for a whole window is forgotten."""
         listed = {seen.group: seen for seen in look.groups}
         found, queues = {}, {beside.group for beside in self._beside}
         for consumer in self._windows.consumers:
             if consumer in taken or consumer.group in queues or not self._counts(consumer.group, only):
                 continue
-            last, seen = last_good(self._windows.of(consumer)), listed.get(consumer.group)
-            if last is None or seen is None or seen.error:
-                why = seen.error if seen else "the group is gone"
-                found[consumer] = Sample(at=look.at, error=why)
-            elif last.committed is not None or last.end > last.start:
-                found[consumer] = replace(last, at=look.at, committed=None, assigned=False, state=seen.state)
+            window, seen = self._windows.of(consumer), listed.get(consumer.group)
+            sample = absent(consumer, window, seen, look, missing) if self._topic_counts(consumer) else None
+            if sample is None:
+                self._windows.put(consumer, ())
+            else:
+                found[consumer] = sample
         return found
 
-    def _enriched(self, taken: Mapping[Consumer, Sample], left: float) -> dict[Consumer, Sample]:
+    def _enriched(self, taken: Mapping[Consumer, Sample], deadline: float) -> dict[Consumer, Sample]:
         """The same with stable ends, and with what a read of the next record told."""
         behind = {consumer: sample for consumer, sample in taken.items() if sample.lag}
         if not behind:
             self._times.clear()
             return dict(taken)
-        stable = self._source.stable_ends(sorted({consumer.partition for consumer in behind}), left)
-        self._peek(behind, left * _PEEK_PART)
+        left = max(deadline - time.monotonic(), 0.1)
+        partitions = sorted({consumer.partition for consumer in behind})
+        stable = self._source.stable_ends(partitions, left * (1 - _PEEK_PART))
+        self._peek(behind, min(deadline, time.monotonic() + left * _PEEK_PART))
         return {
             consumer: replace(
                 sample,
@@ -145,7 +161,7 @@ class LagWatch:
             for consumer, sample in taken.items()
         }
 
-    def _peek(self, behind: Mapping[Consumer, Sample], timeout: float) -> None:
+    def _peek(self, behind: Mapping[Consumer, Sample], deadline: float) -> None:
         """Learn the next records' timestamps; what is known already, by partition and offset, is not asked again.
 
         That no record is left is asked again: the next one may come.
@@ -156,7 +172,10 @@ class LagWatch:
         unknown = [key for key in wanted if key not in self._times and key not in ahead]
         unknown.sort(key=lambda key: -wanted[key])
         for round_ in _rounds(unknown[:_PEEKS]):
-            told = self._source.records_at(dict(round_), timeout)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            told = self._source.records_at(dict(round_), left)
             self._times |= {key: told[key[0]] for key in round_ if key[0] in told}
 
     def _recall(self, now: datetime) -> None:
@@ -164,10 +183,14 @@ class LagWatch:
             return
         self._recalled = True
         try:
-            for _, body in self._ring.since(_KIND, now - self._keep):
+            for _, body in self._ring.since(_KIND, now - self._keep, most=_LOOKS):
                 self._windows.add(unpack(body))
         except TicketOpsError as error:
             self.trouble = str(error)
+        queues = {beside.group for beside in self._beside}
+        for consumer in self._windows.consumers:
+            if consumer.group in queues:
+                self._windows.put(consumer, recounted(self._windows.of(consumer)))
 
     def _remember(self, at: datetime, taken: Mapping[Consumer, Sample]) -> None:
         if self._ring is None or self.trouble:
@@ -197,7 +220,7 @@ class LagWatch:
         return PartitionLag(
             topic=consumer.partition.topic,
             partition=consumer.partition.number,
-            judgment=judge(window, Bounds(lag=self._bound(consumer.partition.topic))),
+            judgment=judge(window, self._bounds(consumer, seen)),
             committed=good.committed,
             start=good.start,
             end=good.end,
@@ -209,11 +232,21 @@ class LagWatch:
         )
 
 
-def _with_gone(look: Look, taken: Mapping[Consumer, Sample]) -> Iterator[GroupSeen]:
-    yield from look.groups
-    listed = {seen.group for seen in look.groups}
-    for group in sorted({consumer.group for consumer in taken} - listed):
-        yield GroupSeen(group=group, kind="gone", state=GroupState.DEAD)
+def _worst_first(group: GroupLag) -> tuple[int, int, str]:
+    return -group.judgment.verdict.badness, -(group.lag or 0), group.group
+
+
+def _unseen(
+    seen: Iterable[GroupSeen], taken: Iterable[Consumer], missing: str, only: str | None
+) -> Iterator[GroupSeen]:
+    """Groups of the window that are not listed any more, and a line for those that a silent broker may have."""
+    listed = {one.group for one in seen}
+    known = {consumer.group for consumer in taken}
+    kind, state = ("unlisted", GroupState.UNKNOWN) if missing else ("gone", GroupState.DEAD)
+    for group in sorted(known - listed):
+        yield GroupSeen(group=group, kind=kind, state=state)
+    if missing and only not in known | listed:
+        yield GroupSeen(group=only or _UNLISTED, kind="unlisted", state=GroupState.UNKNOWN, error=missing)
 
 
 def _sparks(window: Sequence[Sample]) -> tuple[int, ...]:

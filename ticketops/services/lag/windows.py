@@ -36,6 +36,12 @@ class Windows:
             if not window:
                 del self._samples[consumer]
 
+    def put(self, consumer: Consumer, samples: Iterable[Sample]) -> None:
+        """Have these samples instead of those that were there; none: forget the consumer."""
+        self._samples[consumer] = deque(samples, maxlen=_MOST)
+        if not self._samples[consumer]:
+            del self._samples[consumer]
+
     def of(self, consumer: Consumer) -> Sequence[Sample]:
         """One consumer's samples, oldest first."""
         return tuple(self._samples.get(consumer, ()))

@@ -99,7 +99,7 @@ def _lag(snapshot: Snapshot) -> Iterator[Metric]:
     labels = ("group", "topic", "partition")
     yield Metric("ticketops_consumer_lag", "Records not consumed", labels, _lags(groups))
     yield Metric("ticketops_consumer_lag_seconds", "Age of the oldest record not consumed", labels, _ages(groups))
-    verdicts = (((group.group, group.judgment.verdict.value), GRADES[group.judgment.verdict.grade]) for group in groups)
+    verdicts = (((group.group, group.judgment.verdict.value), GRADES[group.grade]) for group in groups)
     yield Metric("ticketops_consumer_group_grade", f"The verdict: {_SCALE}", ("group", "verdict"), verdicts)
     members = (((group.group,), float(group.members)) for group in groups)
     yield Metric("ticketops_consumer_group_members", "Members of the group", ("group",), members)

@@ -121,10 +121,8 @@ class Overview:
         if self._ring is None or self._trouble:
             return None
         try:
-            known = [(at, body) for at, body in self._ring.since(_KIND, now - 2 * _BASE) if at <= now - _LEAST]
-            if not known:
-                return None
-            return load(min(known, key=lambda entry: abs(now - _BASE - entry[0]))[1])
+            found = self._ring.near(_KIND, now - _BASE, _BASE - _LEAST)
+            return load(found[1]) if found else None
         except TicketOpsError as error:
             self._trouble = str(error)
             return None

@@ -122,7 +122,7 @@ class Gathering:
         """The groups that count, on the partitions of the topics that count."""
         with closing(self._places.lag(timeout)) as source:
             deadline = time.monotonic() + timeout
-            names = [group for group in source.groups(timeout) if self._ground.counts(group.group)]
+            names = [group for group in source.groups(timeout).groups if self._ground.counts(group.group)]
             look = source.look(names, max(deadline - time.monotonic(), 0.1))
         topics = {*self._ground.topics.values(), *self._ground.expected.groups}
         return [reader for seen in look.groups for reader in _readers(seen, look) if reader.topic in topics]

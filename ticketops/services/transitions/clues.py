@@ -100,5 +100,6 @@ class ConsumerClues:
         (group,) = found
         if group.judgment.verdict is Verdict.OK:
             return None
-        words = f"{group.lag} records behind, {group.members} members: {group.judgment.verdict.value}"
+        behind = "nothing is known of its offsets" if group.lag is None else f"{group.lag} records behind"
+        words = f"{behind}, {group.members} members: {group.judgment.verdict.value}"
         return Clue(Missing.CONSUMER, f"the consumer group {self._group} is {words}", show)

@@ -60,7 +60,7 @@ class GroupScreen(TabledScreen):
         judgment = part.judgment
         mark = "" if part.age is None else ">" if part.age.at_least else "" if part.age.exact else "~"
         cells = (
-            f"{SYMBOLS[judgment.verdict.grade]} {judgment.verdict}",
+            f"{SYMBOLS[judgment.grade]} {judgment.verdict}",
             safe(part.topic),
             str(part.partition),
             "-" if part.committed is None else str(part.committed),
@@ -73,7 +73,7 @@ class GroupScreen(TabledScreen):
         )
         age = part.age.seconds if part.age else None
         order = (None, None, part.partition, part.committed, part.end, judgment.lag, age, part.rate)
-        return Row(f"{part.topic}/{part.partition}", cells, (STYLES[judgment.verdict.grade], PLAIN), order)
+        return Row(f"{part.topic}/{part.partition}", cells, (STYLES[judgment.grade], PLAIN), order)
 
 
 def _explained(group: GroupLag | None) -> Text:
@@ -81,5 +81,5 @@ def _explained(group: GroupLag | None) -> Text:
         return Text("the group is not there, or Kafka has not answered yet")
     said = group.judgment.verdict.explanation
     lines = [said.meaning, f"cause: {said.cause}" if said.cause else "", f"next: {said.next_step}"]
-    note = group.judgment.note
+    note = group.note
     return Text("\n".join(line for line in [*lines, safe(note)] if line))

@@ -61,16 +61,16 @@ class ConsumersScreen(TabledScreen):
 def _row(group: GroupLag, trend: str, trails: Trails, *, utf8: bool) -> Row:
     verdict, oldest = group.judgment.verdict, group.oldest
     cells = (
-        f"{SYMBOLS[verdict.grade]} {verdict}",
+        f"{SYMBOLS[group.grade]} {verdict}",
         safe(group.group),
         safe(group.kind),
         safe(group.state),
         str(group.members),
-        number(group.lag),
+        "-" if group.lag is None else number(group.lag),
         trend,
         age_of(oldest.seconds if oldest else None),
         sparkline(trails.get(("lag", group.group), ()), utf8=utf8),
     )
     age = oldest.seconds if oldest else None
-    order = (_RANKS[verdict.grade], None, None, None, group.members, group.lag, None, age)
-    return Row(group.group, cells, (STYLES[verdict.grade],), order)
+    order = (_RANKS[group.grade], None, None, None, group.members, group.lag, None, age)
+    return Row(group.group, cells, (STYLES[group.grade],), order)
