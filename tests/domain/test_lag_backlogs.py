@@ -103,7 +103,7 @@ def test_positions_that_several_processes_counted_are_counted_anew() -> None:
                oldest_at=START + timedelta(seconds=n * STEP - 20))
         for n in range(6)
     ]  # fmt: skip
-    assert judge(mixed, BOUNDS).verdict is Verdict.REWIND
+    assert judge(mixed, BOUNDS).provisional  # no two looks can be compared
     counted = recounted(mixed)
     assert judge(counted, BOUNDS).verdict is Verdict.OK
     assert [sample.lag for sample in counted] == [40] * 6

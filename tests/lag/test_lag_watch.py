@@ -108,7 +108,7 @@ def test_a_topic_that_is_gone_is_told_for_a_window_and_then_forgotten() -> None:
     cluster.held["group"], cluster.topics = {EVENTS: 100}, {"events"}
     (found,) = looks(watch, 1)
     assert [part.judgment.verdict for part in found.partitions] == [Verdict.OK, Verdict.NOCMT]
-    (found,) = looks(watch, 5)
+    (found,) = looks(watch, 6)
     assert [part.topic for part in found.partitions] == ["events"]
 
 
