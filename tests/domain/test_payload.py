@@ -50,3 +50,15 @@ def test_what_is_taken_is_json(text: str) -> None:
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(InvalidEvent):
         checked(text)
+
+
+@pytest.mark.parametrize("number", ["1e200000", "-1E200000", "1.5e131072", "9" * 131_073, "0." + "1" * 16_384])
+@pytest.mark.parametrize("around", ["{}", " {}", "[{}]", "[1,{}]", "[1, {}]", '{{"a":{}}}', '{{"a"\t:\n{}}}'])
+def test_a_number_that_the_server_cannot_store_is_found_wherever_it_stands(number: str, around: str) -> None:
+    with pytest.raises(InvalidEvent, match="number"):
+        checked(around.format(number))
+
+
+def test_digits_in_an_id_are_no_number() -> None:
+    text = '{"id": "3e200000-1e99-4000-8000-' + "9" * 200_000 + '"}'
+    assert checked(text) == text

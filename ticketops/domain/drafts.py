@@ -9,6 +9,7 @@ import msgspec
 
 from ticketops.domain.machine import Machine, Refusal, decide
 from ticketops.domain.outbox import OutboxEvent
+from ticketops.domain.payload import Json
 from ticketops.domain.subjects import Change, Compensation, CompensationType, Field, Move, Subject
 
 TRIGGER_LENGTH: Final = 100
@@ -125,8 +126,8 @@ class Draft:
         event_type = self._machine.announced.get(state)
         if event_type is None:
             return
-        payload = self._machine.payload(self.subject, self._at, storable(reason))
-        self.emit(OutboxEvent(self._machine.aggregate_type, self.subject.key, event_type, as_json(payload)))
+        payload = Json(as_json(self._machine.payload(self.subject, self._at, storable(reason))).decode())
+        self.emit(OutboxEvent(self._machine.aggregate_type, self.subject.key, event_type, payload))
 
 
 def as_json(payload: Mapping[str, object]) -> bytes:

@@ -18,9 +18,18 @@ _FRACTION_DIGITS = 16_383
 _EXPONENT_DIGITS = 6
 """Digits of an exponent that is worth computing with."""
 _NUMBER = re.compile(r"-?(?P<whole>\d+)(?:\.(?P<fraction>\d+))?(?:[eE](?P<exponent>[+-]?\d+))?", re.ASCII)
-_ODD = re.compile(r"\\u|\d{18}|\d[eE]|[\x00-\x1f]", re.ASCII)
-"""What must be looked at closely: escapes that may spell what cannot be stored, and numbers of any size."""
+_ODD = re.compile(r"\\u|[\x00-\x1f]|(?:\A|[\[,: ])-?(?:[\d.]{18}|[\d.]+[eE])", re.ASCII)
+"""What must be looked at closely: escapes that may spell what cannot be stored, and numbers of any size.
+
+A number follows a bracket, a comma, a colon or white space; the digits of an id follow a quote.
+"""
 _NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+
+class Json(str):
+    """JSON text that jsonb takes: it was made of values that came from the database itself."""
+
+    __slots__ = ()
 
 
 def dump(payload: object) -> str:
@@ -33,6 +42,8 @@ def dump(payload: object) -> str:
 
 def checked(text: str | bytes) -> str:
     """JSON text, unchanged; InvalidEvent where it is none, or jsonb would refuse it."""
+    if isinstance(text, Json):
+        return text
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
         decoded.encode()

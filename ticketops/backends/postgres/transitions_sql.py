@@ -40,7 +40,9 @@ INSERT INTO {inbox} (consumer, event_id)
 SELECT %(consumer)s, e.id FROM unnest(%(ids)s::text[]) AS e (id) ORDER BY e.id
 ON CONFLICT DO NOTHING RETURNING event_id"""
 _UPDATE = """
-UPDATE {table} b SET {assignments} FROM unnest({arrays}) AS n ({names}) WHERE {key} = n.key"""
+UPDATE {table} b SET {assignments} FROM unnest({arrays}) AS n ({names})
+WHERE {key} = n.key AND {key} = ANY({keys})"""
+"""The second condition finds the rows by their index, where a join alone reads a small table whole."""
 _MOVE = """
 WITH moved AS ({update}){record}"""
 _RECORD = """
@@ -179,6 +181,7 @@ class Statements:
             assignments=_comma(sets),
             arrays=_comma([_array(name, types[name]) for name in given]),
             names=_comma([sql.Identifier(name) for name in given]),
+            keys=_array("key", self.layout.key_type),
         )
 
     def _record(self) -> sql.Composable:
