@@ -1,10 +1,10 @@
 """One sample of consumer lag over many groups and partitions, near and far, beside one call after another."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
@@ -22,7 +22,7 @@ from ticketops.domain.lag.samples import GroupState
 from ticketops.options import KafkaOptions
 
 NAME = "lag"
-TITLE = "one sample: each group's committed offsets, then both ends of every log that they are of"
+TITLE = "one sample: the groups, each one's committed offsets, then both ends of every log that they are of"
 SECONDS = 900
 _EACH = 5
 """Partitions of a topic; each group consumes one topic."""
@@ -48,11 +48,12 @@ def run(stage: Stage, scale: Scale) -> Report:
     names = _make(stage.kafka.address, many)
     port = int(stage.kafka.address.rpartition(":")[2])
     near_many = _measure(stage.kafka.address, names, scale.rounds)
+    described = _together(stage.kafka.address, names, scale.rounds, _as_if_with_members)
     near_few = _measure(stage.kafka.address, names[:few], scale.rounds)
     with DelayedBroker(port, _AWAY) as away:
         far_many = _together(away.address, names, scale.rounds)
         far_few = _measure(away.address, names[:few], 1)
-    return _report(many, few, near_many, near_few, far_many, far_few)
+    return _report(many, few, near_many, described, near_few, far_many, far_few)
 
 
 def _make(brokers: str, count: int) -> list[str]:
@@ -93,14 +94,20 @@ def _measure(brokers: str, names: Sequence[str], rounds: int) -> _Times:
     )
 
 
-def _together(brokers: str, names: Sequence[str], rounds: int) -> list[float]:
+def _as_if_with_members(group: GroupName) -> GroupName:
+    return replace(group, state=GroupState.STABLE)
+
+
+def _together(
+    brokers: str, names: Sequence[str], rounds: int, said: Callable[[GroupName], GroupName] = lambda group: group
+) -> list[float]:
     """As `ticketops lag` looks, again and again with one connection; the first look is not counted."""
-    groups = [GroupName(group=name, kind="classic", state=GroupState.EMPTY) for name in names]
-    took = []
+    wanted, took = frozenset(names), []
     with closing(KafkaLag(KafkaOptions(bootstrap_servers=brokers))) as source:
         for _ in range(rounds + 1):
             started = time.perf_counter()
-            look = source.look(groups, _TIMEOUT)
+            listed = source.groups(_TIMEOUT).groups
+            look = source.look([said(group) for group in listed if group.group in wanted], _TIMEOUT)
             took.append((time.perf_counter() - started) * 1000)
             if len(look.logs) != len(names) * _EACH or look.failed:
                 raise RuntimeError(f"{len(look.logs)} partitions of {len(names) * _EACH} were told")
@@ -131,10 +138,17 @@ def _ratios(times: _Times) -> list[float]:
 
 
 def _report(
-    many: int, few: int, near_many: _Times, near_few: _Times, far_many: Sequence[float], far_few: _Times
+    many: int,
+    few: int,
+    near_many: _Times,
+    described: Sequence[float],
+    near_few: _Times,
+    far_many: Sequence[float],
+    far_few: _Times,
 ) -> Report:
     figures = [
         Figure(f"{many} groups, {many * _EACH} partitions", spread(near_many.together), "ms"),
+        Figure(f"{many} groups, each described by itself too", spread(described), "ms"),
         Figure(f"{many} groups, one by one", spread(near_many.one_by_one), "ms"),
         Figure(f"{few} groups, {few * _EACH} partitions", spread(near_few.together), "ms"),
         Figure(f"{few} groups, one by one", spread(near_few.one_by_one), "ms"),
@@ -147,6 +161,9 @@ def _report(
         Verdict("one by one ÷ together", spread(_ratios(near_many))),
         Verdict("the same 20 ms away", spread(_ratios(far_few))),
     ]
-    notes = [f"Each group has committed to {_EACH} partitions of a topic of its own; 20 ms are a proxy's, both ways."]
+    notes = [
+        f"Each group has committed to {_EACH} partitions of a topic of its own; 20 ms are a proxy's, both ways.",
+        "No group has members. Those of classic groups come with the list; of the new protocol's each is described.",
+    ]
     details = {"near": near_many.together, "one by one": near_many.one_by_one, "far": list(far_many)}
     return Report(NAME, TITLE, figures, verdicts, notes, details)

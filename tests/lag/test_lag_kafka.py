@@ -3,17 +3,18 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, ShareConsumer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, GroupMember, GroupMetadata
 
 from support.cli import Cli
 from support.engines import MakeProxy, MakeTopic
 from support.waiting import eventually
+from ticketops.backends.kafka.group_members import members_listed
 from ticketops.backends.kafka.lag import KafkaLag
 from ticketops.domain.lag.looks import GroupName, Partition, samples
 from ticketops.domain.lag.samples import GroupState
@@ -106,6 +107,33 @@ def test_a_look_has_offsets_ends_and_holders(
     assert (taken[1].committed, taken[1].end) == (None, 0)
     assert look.groups[0].state is GroupState.STABLE
     assert "a-worker @" in look.groups[0].holders[Partition(topic, 0)]
+
+
+def test_members_are_the_same_from_the_list_and_from_a_description(
+    kafka: KafkaOptions, source: KafkaLag, group: str, make_topic: MakeTopic
+) -> None:
+    topic = make_topic(partitions=3)
+    with member(kafka, group, topic), closing(KafkaLag(kafka)) as fresh:
+        name = one(source, group)
+        listed, described = source.look([name], 5).groups[0], fresh.look([name], 5).groups[0]
+    assert listed == described
+    assert listed.members == 1
+    assert listed.holders.keys() == {Partition(topic, number) for number in range(3)}
+
+
+def test_an_assignment_that_nobody_can_read_is_not_told_by_the_list() -> None:
+    group = GroupMetadata()
+    one = GroupMember()
+    group.state, group.protocol_type, group.members = "Stable", "consumer", [one]  # type: ignore[assignment]
+    one.client_id, one.client_host = "a-worker", "/127.0.0.1"  # type: ignore[assignment]
+    for assignment, told in (
+        (b"", True),
+        (b"\0\0\0\0\0\x01\0\x05ev", False),
+        (b"\0", False),
+        (b"\0\1\0\0\0\1\0\1\xff", False),
+    ):
+        one.assignment = assignment  # type: ignore[assignment]
+        assert (members_listed(group) is not None) == told
 
 
 def test_the_new_group_protocol_is_seen_too(

@@ -1,9 +1,8 @@
 """Consumer groups and offsets by the admin protocol: few calls, side by side, none of them a consumer's."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
@@ -11,7 +10,6 @@ from threading import Semaphore
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupState,
     ConsumerGroupTopicPartitions,
     ConsumerGroupType,
     IsolationLevel,
@@ -23,6 +21,7 @@ from confluent_kafka.admin._group import ConsumerGroupDescription
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from ticketops.backends.kafka.errors import BACKEND, from_driver, translated
+from ticketops.backends.kafka.group_members import Members, members_described, members_listed, state_of
 from ticketops.backends.kafka.record_times import RecordTimes
 from ticketops.backends.kafka.settings import client_settings
 from ticketops.domain.lag.looks import GroupList, GroupName, GroupSeen, LogRange, Look, Partition
@@ -38,16 +37,13 @@ _GROUPS_PART: Final = 0.6
 """Part of the time-out in which coordinators must answer; the rest is for the logs' ends."""
 _ASKED_PART: Final = 0.8
 """Part of such a time that brokers are given: the driver tells a call's answers at once, the late ones as errors."""
+_AT_ONCE: Final = 500
+"""Partitions in one call: the driver looks for each answer in the whole of what was asked."""
 _SIZES_KEPT: Final = 30.0
 """Seconds that the topics' numbers of partitions are trusted."""
 _CONNECT: Final = {"socket.connection.setup.timeout.ms": 3000, "reconnect.backoff.max.ms": 1000, "log_level": 0}
-_STATES: Final[Mapping[Enum | None, GroupState]] = {
-    ConsumerGroupState.STABLE: GroupState.STABLE,
-    ConsumerGroupState.EMPTY: GroupState.EMPTY,
-    ConsumerGroupState.DEAD: GroupState.DEAD,
-    ConsumerGroupState.PREPARING_REBALANCING: GroupState.REBALANCING,
-    ConsumerGroupState.COMPLETING_REBALANCING: GroupState.REBALANCING,
-}
+_LIST_KEPT: Final = 10.0
+"""Seconds that members are trusted which came with the list of groups."""
 _LATE: Final = "no answer in time"
 _KINDS: Final[Mapping[Enum | None, str]] = {
     ConsumerGroupType.CLASSIC: "classic",
@@ -67,40 +63,47 @@ class KafkaLag:
         self._times = RecordTimes(self._settings)
         self._sizes_known: Mapping[str, int] = {}
         self._sizes_at = float("-inf")
+        self._listed: Mapping[str, Members] = {}
+        self._listed_at = float("-inf")
 
     def groups(self, timeout: float) -> GroupList:
         """See ports.lag.LagSource."""
         deadline = time.monotonic() + timeout
         listing = self._client().list_consumer_groups(request_timeout=timeout)
-        everything = self._every_name(timeout)
+        everything = self._everything(timeout)
         listed = self._call(listing, max(deadline - time.monotonic(), 0.1))
         first = listed.errors[0] if listed.errors else None
         failure = first.args[0] if isinstance(first, KafkaException) else first
         if failure is not None and not listed.valid:
             raise from_driver(failure)
-        named = {g.group_id: GroupName(g.group_id, _kind(g.type), _state(g.state)) for g in listed.valid}
+        named = {g.group_id: GroupName(g.group_id, _kind(g.type), state_of(g.state)) for g in listed.valid}
         unnamed = [] if listed.errors else everything  # what a silent broker has is not of another kind
         others = {name: GroupName(name, "other", GroupState.UNKNOWN) for name in unnamed}
         found = tuple(sorted({**others, **named}.values(), key=lambda name: name.group))
         return GroupList(found, f"a broker did not list its groups: {failure.str()}" if failure is not None else "")
 
-    def _every_name(self, timeout: float) -> Sequence[str]:
-        """Groups of every kind: the driver's newer call leaves out share groups and Connect's."""
-        with suppress(KafkaException):  # the newer call says what is wrong, too
-            return [str(group.id) for group in self._client().list_groups(timeout=timeout)]
-        return ()
+    def _everything(self, timeout: float) -> Sequence[str]:
+        """Groups of every kind, and members of many: the newer call leaves out share groups, Connect's, and members."""
+        self._listed = {}
+        try:
+            listed = self._client().list_groups(timeout=timeout)
+        except KafkaException:  # the newer call says what is wrong, too
+            return ()
+        self._listed_at = time.monotonic()
+        self._listed = {str(group.id): found for group in listed if (found := members_listed(group)) is not None}
+        return [str(group.id) for group in listed]
 
     def look(self, groups: Sequence[GroupName], timeout: float) -> Look:
         """See ports.lag.LagSource."""
         started = time.monotonic()
         deadline, answered = started + timeout, started + timeout * _GROUPS_PART
         patience = timeout * _GROUPS_PART * _ASKED_PART
-        names = [group.group for group in groups if group.kind != "other"]
-        described = self._describe([group.group for group in groups if _may_have_members(group)], patience)
-        committed = self._committed(names, patience, answered)
+        members = self._members(groups, patience)
+        committed = self._committed([group.group for group in groups if group.kind != "other"], patience, answered)
         at = datetime.now(UTC)
         sizes = self._sizes(deadline)
-        seen = tuple(_with_uncommitted(_seen(one, described, committed, answered), sizes) for one in groups)
+        found = (_seen(one, committed.get(one.group, {}), members(one, answered)) for one in groups)
+        seen = tuple(_with_uncommitted(one, sizes) for one in found)
         partitions = {partition for one in seen for partition in (*one.committed, *one.holders)}
         logs, failed = self._logs(sorted(partitions), deadline)
         return Look(at=at, groups=seen, logs=logs, failed=failed, topics=sizes.keys())
@@ -133,13 +136,29 @@ class KafkaLag:
         except TimeoutError:
             raise _silent(timeout) from None
 
-    def _describe(self, names: Sequence[str], timeout: float) -> "Mapping[str, Future[ConsumerGroupDescription]]":
-        if not names:
-            return {}
-        described: Mapping[str, Future[ConsumerGroupDescription]] = self._client().describe_consumer_groups(
-            list(names), request_timeout=timeout
+    def _members(self, groups: Sequence[GroupName], timeout: float) -> "Callable[[GroupName, float], Members | str]":
+        """What tells a group's members, until a deadline; who is not known from the list is asked for at once.
+
+        The driver asks for each group by itself, which takes as long as all the rest of a look.
+        """
+        fresh = time.monotonic() - self._listed_at < _LIST_KEPT
+        listed = {
+            group.group: found
+            for group in groups
+            if (found := _without_members(group) or (self._listed.get(group.group) if fresh else None))
+        }
+        names = [group.group for group in groups if group.group not in listed]
+        asked: Mapping[str, Future[ConsumerGroupDescription]] = (
+            self._client().describe_consumer_groups(names, request_timeout=timeout) if names else {}
         )
-        return described
+
+        def tell(group: GroupName, deadline: float) -> Members | str:
+            if group.group in listed:
+                return listed[group.group]
+            described = _told(asked[group.group], deadline)
+            return described if isinstance(described, str) else members_described(described)
+
+        return tell
 
     def _committed(
         self, names: Sequence[str], timeout: float, deadline: float
@@ -191,12 +210,14 @@ class KafkaLag:
         timeout: float,
         isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
     ) -> "Mapping[TopicPartition, Future[Any]]":
-        if not partitions:
-            return {}
-        wanted = {TopicPartition(partition.topic, partition.number): spec for partition in partitions}
-        asked: Mapping[TopicPartition, Future[Any]] = self._client().list_offsets(
-            wanted, isolation_level=isolation, request_timeout=timeout * _ASKED_PART
-        )
+        asked: dict[TopicPartition, Future[Any]] = {}
+        for start in range(0, len(partitions), _AT_ONCE):
+            some = partitions[start : start + _AT_ONCE]
+            asked |= self._client().list_offsets(
+                {TopicPartition(partition.topic, partition.number): spec for partition in some},
+                isolation_level=isolation,
+                request_timeout=timeout * _ASKED_PART,
+            )
         return asked
 
 
@@ -227,33 +248,17 @@ def _told(future: "Future[T]", deadline: float) -> T | str:
         return str(error.args[0].str())
 
 
-def _may_have_members(group: GroupName) -> bool:
-    """The list says which groups have none; the others must be asked."""
-    return group.kind != "other" and group.state not in {GroupState.EMPTY, GroupState.DEAD}
-
-
-def _seen(
-    group: GroupName,
-    described: "Mapping[str, Future[ConsumerGroupDescription]]",
-    committed: Mapping[str, Mapping[Partition, int | None] | str],
-    deadline: float,
-) -> GroupSeen:
-    offsets = committed.get(group.group, {})
-    if isinstance(offsets, str):
-        return GroupSeen(group=group.group, kind=group.kind, state=group.state, error=offsets)
-    future = described.get(group.group)
-    if future is None:
-        return GroupSeen(group=group.group, kind=group.kind, state=group.state, committed=offsets)
-    description = _told(future, deadline)
-    if isinstance(description, str):  # without its members it would look as if nobody held its partitions
-        return GroupSeen(group=group.group, kind=group.kind, state=group.state, error=description)
+def _seen(group: GroupName, committed: Mapping[Partition, int | None] | str, members: Members | str) -> GroupSeen:
+    error = committed if isinstance(committed, str) else members if isinstance(members, str) else ""
+    if isinstance(committed, str) or isinstance(members, str):
+        return GroupSeen(group=group.group, kind=group.kind, state=group.state, error=error)
     return GroupSeen(
         group=group.group,
         kind=group.kind,
-        state=_state(description.state),
-        members=len(description.members),
-        committed=offsets,
-        holders=dict(_holders(description)),
+        state=members.state,
+        members=members.number,
+        committed=committed,
+        holders=members.holders,
     )
 
 
@@ -266,13 +271,6 @@ def _with_uncommitted(seen: GroupSeen, sizes: Mapping[str, int]) -> GroupSeen:
     return replace(seen, committed={**missing, **seen.committed})
 
 
-def _holders(description: ConsumerGroupDescription) -> Iterator[tuple[Partition, str]]:
-    for member in description.members:
-        name = f"{member.client_id} @ {member.host.removeprefix('/')}"
-        for held in member.assignment.topic_partitions:
-            yield Partition(held.topic, held.partition), name
-
-
 def _latest() -> OffsetSpec:
     spec: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # not annotated by the driver
     return spec
@@ -283,12 +281,14 @@ def _earliest() -> OffsetSpec:
     return spec
 
 
+def _without_members(group: GroupName) -> Members | None:
+    """What the list says of a group that has no members to ask for; None where it may have some."""
+    idle = group.kind == "other" or group.state in {GroupState.EMPTY, GroupState.DEAD}
+    return Members(group.state) if idle else None
+
+
 def _kind(kind: Enum | None) -> str:
     return _KINDS.get(kind, "other")
-
-
-def _state(state: Enum | None) -> GroupState:
-    return _STATES.get(state, GroupState.UNKNOWN)
 
 
 def _silent(timeout: float) -> BackendUnavailable:
