@@ -68,6 +68,27 @@ def test_a_patch_edits_many(incident: Incident, tmp_path: Path) -> None:
     assert incident("dlq", "edit", "--all", "--patch", patch, "--yes").code == 2
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{}"])
+def test_an_edit_that_changes_nothing_is_refused(incident: Incident, tmp_path: Path, text: str) -> None:
+    incident.die(1)
+    patch = tmp_path / "patch.json"
+    patch.write_text(text)
+    told = incident("dlq", "edit", "--all", "--patch", patch, "--yes")
+    assert (told.code, "the edit changes nothing" in told.err) == (2, True)
+
+
+def test_an_item_that_is_as_the_edit_would_have_it_is_left(incident: Incident) -> None:
+    ids = incident.die(2)
+    assert incident("dlq", "edit", ids[0], "--set", "Currency=EUR", "--yes").code == 0
+    body = incident.worker.body(ids[0])
+    planned = incident("dlq", "edit", "--all", "--set", "Currency=EUR", "--dry-run")
+    assert planned.err.count("the edit changes nothing") + planned.out.count("the edit changes nothing") == 1
+    again = incident("dlq", "edit", "--all", "--set", "Currency=EUR", "--yes", "-o", "json")
+    assert (again.code, again.json["done"], again.json["skipped"]) == (0, 1, {"already done": 1})
+    assert incident.worker.body(ids[0]) == body
+    assert incident("dlq", "show", ids[0], "-o", "json").json["edits"][1:] == []
+
+
 def test_what_was_exported_comes_back_byte_for_byte(incident: Incident, tmp_path: Path) -> None:
     ids = incident.die(5)
     bodies = [incident.worker.body(id_) for id_ in ids]
@@ -82,10 +103,21 @@ def test_what_was_exported_comes_back_byte_for_byte(incident: Incident, tmp_path
     assert sorted(incident.dead) == sorted(ids)
     assert [incident.worker.body(id_) for id_ in ids] == bodies
     again = incident("dlq", "import", file, "--yes", "-o", "json")
-    assert (again.code, again.json["skipped"]) == (1, {"exists": 5}) or again.json["skipped"]
+    assert (again.code, again.json["done"], again.json["skipped"]) == (0, 0, {"already done": 5})
+    assert incident("dlq", "edit", ids[0], "--set", "Currency=EUR", "--yes").code == 0
+    assert incident("dlq", "purge", ids[1], "--from", "queue", "--yes").code == 0
+    again = incident("dlq", "import", file, "--yes", "-o", "json")
+    assert (again.code, again.json["done"], again.json["skipped"]) == (3, 1, {"already done": 3, "exists": 1})
+    assert payload_of(incident, ids[0])["Currency"] == "EUR"
+
+
+def test_a_file_that_cannot_be_imported_is_told(incident: Incident, tmp_path: Path) -> None:
+    file = tmp_path / "dead.ndjson"
     file.write_text('{"dead_letter":1}\n')
     assert incident("dlq", "import", file, "--yes").code != 0
-    assert incident("dlq", "import", tmp_path / "nothing", "--yes").code == 1
+    for missing in (tmp_path / "nothing", tmp_path):
+        told = incident("dlq", "import", missing, "--yes")
+        assert (told.code, "dlq export --to" in told.err) == (2, True)
 
 
 def test_retention_moves_old_items_to_the_archive_and_then_ends_them(incident: Incident) -> None:

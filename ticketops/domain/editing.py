@@ -34,22 +34,26 @@ class PayloadEdit:
     def __post_init__(self) -> None:
         for text in self.sets:
             _assignment(text)
-        if self.patch:
-            _patch(self.patch)
+        if not (self.patch and _patch(self.patch)) and not self.sets and self.whole is None:
+            raise UsageError("the edit changes nothing", why="the patch is empty", hint="say what is to be another")
 
     def apply(self, payload: bytes | None) -> bytes:
-        """The edited payload. EditError where it does not fit."""
+        """The edited payload, its bytes as they were where nothing becomes another. EditError where it does not fit."""
         if self.whole is not None:
             return self.whole
         try:
             value = _load(payload or b"")
-            if self.patch:
-                value = _patched(value, _patch(self.patch))
-            for text in self.sets:
-                value = _set(value, *_assignment(text))
-            return _dump(value)
+            after = _dump(self._changed(value))
         except (ValueError, RecursionError) as error:
             raise EditError(str(error)) from error
+        return payload if payload is not None and _means(payload, after) else after
+
+    def _changed(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        if self.patch:
+            value = _patched(value, _patch(self.patch))
+        for text in self.sets:
+            value = _set(value, *_assignment(text))
+        return value
 
     def words(self) -> dict[str, object]:
         """What the store keeps, so that a resume makes the same edit."""
@@ -103,6 +107,14 @@ def _dump(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
     data = msgspec.json.encode(value)
     data.decode()
     return data
+
+
+def _means(payload: bytes, compacted: bytes) -> bool:
+    """Whether this is what a payload says, apart from how it is written."""
+    try:
+        return _dump(_load(payload)) == compacted
+    except (ValueError, RecursionError):  # a lone surrogate, which the edit has taken away
+        return False
 
 
 def _exact(digits: str) -> msgspec.Raw:

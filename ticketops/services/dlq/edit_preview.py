@@ -8,6 +8,7 @@ from typing import Final
 from ticketops.domain.deadletters import DeadLetter
 from ticketops.domain.editing import EditError, PayloadEdit, compact, difference
 from ticketops.errors import NotFoundError, UsageError
+from ticketops.services.dlq.edit_verb import UNCHANGED
 from ticketops.services.dlq.finding import Opener
 from ticketops.services.dlq.planning import Plan
 
@@ -49,7 +50,9 @@ class EditPreview:
             except EditError as error:
                 yield f"  cannot be edited: {error}"
                 continue
-            if why := self._refusal(letter, after):
+            if after == letter.payload:
+                yield f"  {UNCHANGED}, so it will be left"
+            elif why := self._refusal(letter, after):
                 yield f"  its consumer would refuse it, so it will be left: {why}"
             yield from (f"  {line}" for line in difference(letter.payload or b"", after))
         if (more := self._plan.tally.meant - SHOWN) > 0:

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from ticketops.domain.deadletters import DeadLetter, Outcome, Result
 from ticketops.domain.editing import EditError, PayloadEdit
 from ticketops.domain.operations import Edit, Operation, OperationItem
 from ticketops.ports.deadletters import DeadLetterQueue
 from ticketops.ports.operations import Annotations
+
+UNCHANGED: Final = "the edit changes nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class EditItems:
             return Result(letter.id, Outcome.FAILED, str(error))
 
     def _edited(self, queue: DeadLetterQueue, letter: DeadLetter, payload: bytes) -> Result:
+        if payload == letter.payload:
+            return Result(letter.id, Outcome.ALREADY, UNCHANGED)
         if why := queue.refusal(letter, payload):
             return Result(letter.id, Outcome.FAILED, f"its consumer would refuse it: {why}")
         return self._replace(queue, letter, payload)

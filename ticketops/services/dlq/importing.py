@@ -9,7 +9,7 @@ from typing import Final
 from ticketops.domain.dead_letter_file import read
 from ticketops.domain.deadletters import DeadLetter
 from ticketops.domain.operations import Operation, OperationItem, Verb
-from ticketops.errors import RefusedError, TicketOpsError
+from ticketops.errors import RefusedError, UsageError
 
 _CHUNK: Final = 1 << 20
 
@@ -61,8 +61,9 @@ class LetterFile:
             raise self._unreadable(error) from error
         return digest.hexdigest()
 
-    def _unreadable(self, error: OSError) -> TicketOpsError:
-        return TicketOpsError(f"{self.path} cannot be read", why=error.strerror or "")
+    def _unreadable(self, error: OSError) -> UsageError:
+        hint = "give what `ticketops dlq export --to FILE` wrote; an import that goes on needs the file it began with"
+        return UsageError(f"{self.path} cannot be read", why=error.strerror or "", hint=hint)
 
 
 def pick_of(operation: Operation) -> "FilePick | None":

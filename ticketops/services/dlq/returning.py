@@ -103,7 +103,9 @@ class Import:
             for id_, letter in letters.items()
             if again and self.past.since(self.operation.created_at, letter, TAKEN_OUT)
         }
-        answers |= put(queue, [letter for id_, letter in letters.items() if id_ not in answers], again=again)
+        fresh = [letter for id_, letter in letters.items() if id_ not in answers]
+        answers |= put(queue, fresh, again=again)
+        answers |= {id_: Result(id_, Outcome.ALREADY, "the same is there") for id_ in _same(queue, fresh, answers)}
         return [
             answers.get(one.item.id) or Result(one.item.id, Outcome.FAILED, "the file does not have it any more")
             for one in items
@@ -115,8 +117,12 @@ def put(queue: DeadLetterQueue, letters: Sequence[DeadLetter], *, again: bool) -
     if not letters:
         return {}
     results = {result.id: result for result in queue.put(letters)}
-    if again and (exists := [id_ for id_, one in results.items() if one.outcome is Outcome.EXISTS]):
-        digests = {letter.id: letter.digest for letter in letters}
-        same = [one.id for one in queue.get(exists) if digests[one.id] in {"", one.digest}]
-        results |= {id_: Result(id_, Outcome.DONE) for id_ in same}
+    if again:
+        results |= {id_: Result(id_, Outcome.DONE) for id_ in _same(queue, letters, results)}
     return results
+
+
+def _same(queue: DeadLetterQueue, letters: Sequence[DeadLetter], results: Mapping[str, Result]) -> list[str]:
+    """The ids of those that were there already, the same byte for byte."""
+    digests = {letter.id: letter.digest for letter in letters if results[letter.id].outcome is Outcome.EXISTS}
+    return [one.id for one in queue.get(list(digests)) if digests[one.id] in {"", one.digest}] if digests else []
