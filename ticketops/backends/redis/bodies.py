@@ -27,9 +27,9 @@ TOLERANCE: Final = 60.0
 _FIELDS: Final = 4
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: a queue can have a million of them
 class Found:
-    """One dead letter as it is held."""
+    """One dead letter as it is held; who needs the digest or what is movable more than once keeps it."""
 
     id: str
     state: str
@@ -39,7 +39,7 @@ class Found:
     """Milliseconds; -1 without end, -2 without body."""
     requeues: int
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """What tells this state of the item from another."""
         return sha1(self.body, usedforsecurity=False).hexdigest() if self.state == "body" else self.state
@@ -54,7 +54,7 @@ class Found:
         except WireError as error:
             return LetterText(problem=str(error))
 
-    @cached_property
+    @property
     def movable(self) -> Movable:
         """What of it a requeue needs."""
         if self._unread:

@@ -10,7 +10,7 @@ from ticketops.backends.redis.bodies import Found, item_of
 from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Arguments
 from ticketops.domain.deadletters import Mark
-from ticketops.domain.wire.items import ItemText, quoted
+from ticketops.domain.wire.items import quoted
 from ticketops.domain.wire.scalars import WireTime
 from ticketops.options import RedisQueueOptions
 
@@ -58,24 +58,20 @@ class Requeue:
 
     def call(self, marks: Sequence[Mark], found: Sequence[Found], first: int) -> Call:
         """See Change."""
-        shows, items = dict[str, int](), self._items(marks, found)
+        shows, number = dict[str, int](), self.deadline.entered + first
         keys, arguments = list[str](), list[str | bytes | int]()
         body, moved, counted = self.keys.bodies, self.keys.moved(""), self.keys.requeues("")
-        for number, (mark, one, item) in enumerate(
-            zip(marks, found, items, strict=True), self.deadline.entered + first
-        ):
-            id_, data, show = item_of(one.id), b"", 0
-            if item is not None:
-                id_, data = item.id, item.with_expiry(self.deadline.written)
-                show = shows.setdefault(item.event_id, len(shows) + 1)
-            keys += (body + one.id, moved + one.id, counted + id_)
-            arguments += (one.id, mark.digest or one.digest, id_, show, one.movable.reason, number, data)
-        return [*self._shared_keys(shows), *keys], [*self._shared_arguments(shows), *arguments]
-
-    def _items(self, marks: Sequence[Mark], found: Sequence[Found]) -> Iterator[ItemText | None]:
-        """What there is to push; nothing where it cannot be, or is not what was seen."""
         for mark, one in zip(marks, found, strict=True):
-            yield one.movable.item if mark.digest in {"", one.digest} else None
+            digest, movable = one.digest, one.movable
+            if movable.item is not None and mark.digest in {"", digest}:
+                id_, data = movable.item.id, movable.item.with_expiry(self.deadline.written)
+                show = shows.setdefault(movable.item.event_id, len(shows) + 1)
+            else:  # there is nothing to push, or not what was seen
+                id_, data, show = item_of(one.id), b"", 0
+            keys += (body + one.id, moved + one.id, counted + id_)
+            arguments += (one.id, mark.digest or digest, id_, show, movable.reason, number, data)
+            number += 1
+        return [*self._shared_keys(shows), *keys], [*self._shared_arguments(shows), *arguments]
 
     def _shared_keys(self, shows: Iterable[str]) -> Iterator[str]:
         yield from (self.keys.items, self.keys.stats, self.keys.active, self.keys.item_map)

@@ -123,12 +123,13 @@ def _nothing() -> list[Result]:
 
 def _explained(found: Sequence[Found], answer: Answer) -> list[Result]:
     """What became of each, once the script has answered."""
-    return [_result(one, verdict) for one, verdict in zip(found, answer(), strict=True)]
+    return [
+        Result(one.id, Outcome.DONE) if verdict == b"done" else _result(one, verdict)
+        for one, verdict in zip(found, answer(), strict=True)
+    ]
 
 
 def _result(one: Found, verdict: bytes) -> Result:
-    if verdict == b"done":
-        return Result(one.id, Outcome.DONE)
     result = result_of(one.id, verdict)
     if result.outcome is Outcome.UNREADABLE:
         return Result(one.id, Outcome.UNREADABLE, one.movable.problem)

@@ -16,6 +16,8 @@ _ESCAPED = re.compile(r"\\(\\|0|u[0-9a-f]{4})")
 
 def escaped(text: str) -> str:
     r"""Text that a text column takes: NUL as `\0`, a lone surrogate as `\udc80`, a backslash doubled."""
+    if text.isascii() and "\\" not in text and "\0" not in text:  # nearly all of them, at a third of the cost
+        return text
     return _SPECIAL.sub(_escape, text)
 
 

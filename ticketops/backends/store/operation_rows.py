@@ -1,12 +1,12 @@
 """Operations and their items, as rows and as values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, Table, Text, type_coerce
 
-from ticketops.backends.store.columns import key_of
+from ticketops.backends.store.columns import key_of, plain
 from ticketops.domain.deadletters import Outcome
 from ticketops.domain.operations import FrozenItem, Operation, OperationItem, OperationState, Verb
 
@@ -69,19 +69,22 @@ def item_values(seq: int, number: int, item: FrozenItem) -> tuple[Any, ...]:
     return (seq, number, item.queue, item.id, item.digest, origin, item.key, item_key, origin_key)
 
 
-def to_item(row: Row[Any], result: Row[Any] | None) -> OperationItem:
-    """An item of a row of operation_items, with its result of a row of operation_results."""
-    item = FrozenItem(
-        queue=row.queue,
-        id=row.item,
-        digest=row.digest,
-        origin=row.item if row.origin is None else row.origin,
-        key=row.key,
-    )
+def item_columns(items: Table) -> list[ColumnElement[Any]]:
+    """What `to_item` takes; the texts as they are stored, since the type of a column costs two calls for each."""
+    c = items.c
+    return [c.operation, c.number, *(type_coerce(text, Text) for text in (c.queue, c.item, c.digest, c.origin, c.key))]
+
+
+def to_item(row: Sequence[Any], result: Row[Any] | None) -> OperationItem:
+    """An item of a row of `item_columns`, with its result of a row of operation_results."""
+    _, number, queue, id_, digest, origin, key = row
+    id_ = plain(id_)
+    origin = id_ if origin is None else plain(origin)
+    item = FrozenItem(queue=plain(queue), id=id_, digest=plain(digest), origin=origin, key=plain(key))
     if result is None:
-        return OperationItem(number=row.number, item=item)
+        return OperationItem(number=number, item=item)
     outcome = Outcome(result.outcome)
-    return OperationItem(number=row.number, item=item, outcome=outcome, detail=result.detail, at=result.at)
+    return OperationItem(number=number, item=item, outcome=outcome, detail=result.detail, at=result.at)
 
 
 def ids_between(prefix: str) -> tuple[UUID, UUID] | None:

@@ -1,9 +1,10 @@
 """The port OperationStore over the tables."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
@@ -12,6 +13,7 @@ from ticketops.backends.store import audit, operation_results
 from ticketops.backends.store.columns import key_of
 from ticketops.backends.store.operation_rows import (
     ids_between,
+    item_columns,
     item_values,
     operation_values,
     to_counts,
@@ -47,7 +49,30 @@ _FEW = 100
 _DROP = 20_000
 """Items that are dropped in one transaction."""
 _LIST = "`ticketops ops list` shows them"
-_One = TypeVar("_One")
+
+
+@dataclass(slots=True)
+class _Freezing:
+    """Items on their way into an operation; each is made a row while the place takes those before it."""
+
+    seq: int
+    rest: Iterator[FrozenItem]
+    total: int = 0
+    left: list[operation_results.Numbered] = field(default_factory=list)
+    """Results from the start of those that are left as they are."""
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """The next rows of operation_items."""
+        for item in islice(self.rest, _LOAD):
+            self.total += 1
+            if item.left:
+                self.left.append((self.total, Result(item.id, item.left, item.detail)))
+            yield item_values(self.seq, self.total, item)
+
+    def taken_left(self) -> list[operation_results.Numbered]:
+        """The results that came with the last rows."""
+        taken, self.left = self.left, []
+        return taken
 
 
 class SqlOperationStore:
@@ -94,18 +119,28 @@ class SqlOperationStore:
     def _freeze(
         self, connection: Connection, seq: int, at: datetime, items: Iterable[FrozenItem]
     ) -> tuple[int, dict[Outcome, int]]:
-        total, counts = 0, dict[Outcome, int]()
-        for chunk in _chunks(items, _LOAD):
-            numbered = list(enumerate(chunk, total + 1))
-            left = [(n, Result(item.id, item.left, item.detail)) for n, item in numbered if item.left]
-            self._place.load(connection, self._items, [item_values(seq, n, item) for n, item in numbered])
-            if left:
-                self._place.load(connection, self._results, operation_results.rows_of(seq, left, at))
-            for item in chunk:
-                if item.left:
-                    counts[item.left] = counts.get(item.left, 0) + 1
-            total += len(chunk)
-        return total, counts
+        freezing, before, counts = _Freezing(seq, iter(items)), -1, dict[Outcome, int]()
+        while before != freezing.total:
+            before = freezing.total
+            self._place.load(connection, self._items, freezing.rows())
+            if left := freezing.taken_left():
+                self._load_results(connection, seq, left, at, counts)
+        return freezing.total, counts
+
+    def _load_results(
+        self,
+        connection: Connection,
+        seq: int,
+        results: Iterable[operation_results.Numbered],
+        at: datetime,
+        counts: dict[Outcome, int],
+    ) -> None:
+        """Write results, which come by ascending number, and count them."""
+        rows = list(operation_results.rows_of(seq, results, at))
+        self._place.load(connection, self._results, rows)
+        for _, _, word, _, _, span in rows:
+            outcome = Outcome(word)
+            counts[outcome] = counts.get(outcome, 0) + span
 
     def find(self, text: str) -> Operation:
         """See ports.OperationStore."""
@@ -166,9 +201,10 @@ class SqlOperationStore:
     def _page(self, connection: Connection, seq: int, first: int, last: int) -> list[OperationItem]:
         """Items of a range; joined here, since a plan without statistics may read every result for each."""
         i = self._items
-        query = select(i).where(i.c.operation == seq, i.c.number.between(first, last)).order_by(i.c.number)
+        query = select(*item_columns(i)).where(i.c.operation == seq, i.c.number.between(first, last))
+        rows = connection.execute(query.order_by(i.c.number)).all()
         known = operation_results.within(connection, self._results, seq, first, last)
-        return [to_item(row, known.get(row.number)) for row in connection.execute(query)]
+        return [to_item(row, known.get(row.number)) for row in rows]
 
     def record(self, operation: UUID, runner: str, results: Mapping[int, Result]) -> bool:
         """See ports.OperationStore."""
@@ -188,11 +224,8 @@ class SqlOperationStore:
         """Write results that are new; what changes in the operation."""
         known = operation_results.within(connection, self._results, row.seq, min(results), max(results))
         new = [(number, results[number]) for number in sorted(results) if number not in known]
-        rows = list(operation_results.rows_of(row.seq, new, now))
-        self._place.load(connection, self._results, rows)
         counts = to_counts(row.counts)
-        for _, _, outcome, _, _, span in rows:
-            counts[Outcome(outcome)] = counts.get(Outcome(outcome), 0) + span
+        self._load_results(connection, row.seq, new, now, counts)
         return {"counts": _stored(counts), "first_open": self._first_open(connection, row, {*results, *known})}
 
     def _first_open(self, connection: Connection, row: Row[Any], done: set[int]) -> int:
@@ -279,7 +312,7 @@ class SqlOperationStore:
             and_(i.c.item_key == origin_key, i.c.origin.is_(None)),
             i.c.origin_key == origin_key,
         )
-        return list(connection.execute(select(i).where(same).order_by(i.c.operation, i.c.number)))
+        return list(connection.execute(select(*item_columns(i)).where(same).order_by(i.c.operation, i.c.number)))
 
     def audit(self, entry: AuditEntry) -> None:
         """See ports.OperationStore."""
@@ -353,9 +386,3 @@ def _over(operation: Operation) -> RefusedError:
 
 def _stored(counts: Mapping[Outcome, int]) -> dict[str, int]:
     return {outcome.value: number for outcome, number in counts.items()}
-
-
-def _chunks(items: Iterable[_One], size: int) -> Iterator[list[_One]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk

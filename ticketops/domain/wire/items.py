@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ticketops.domain.wire import scalars
 from ticketops.domain.wire.scalars import INT64, ZERO, WireTime
@@ -32,8 +32,7 @@ class BookingItem:
     expires_at: WireTime = ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class ItemText:
+class ItemText(NamedTuple):
     """An item in its bytes, read as far as it takes to put it into a queue."""
 
     data: bytes

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ticketops.domain.wire import scalars
 from ticketops.domain.wire.items import (
@@ -67,8 +67,7 @@ class LetterText:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Movable:
+class Movable(NamedTuple):
     """What a requeue needs of a dead letter."""
 
     item: ItemText | None

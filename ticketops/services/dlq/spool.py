@@ -3,15 +3,20 @@
 import pickle
 import tempfile
 from collections.abc import Iterator
+from operator import attrgetter
 from types import TracebackType
 from typing import Final, Self
 
+from ticketops.domain.deadletters import Outcome
 from ticketops.domain.operations import FrozenItem
 
+_Parts = tuple[str, str, str, str, str, Outcome | None, str]
 _IN_MEMORY: Final = 4_000_000
 """Bytes."""
 _PAGE: Final = 1000
 """Items that are written as one."""
+_parts: Final = attrgetter("queue", "id", "digest", "origin", "key", "left", "detail")
+"""What an item is made of: plain tuples are written and read at a third of what dataclasses cost."""
 
 
 class Spool:
@@ -46,9 +51,10 @@ class Spool:
         self._file.seek(0)
         while True:
             try:
-                yield from pickle.load(self._file)  # noqa: S301 - nobody else can write to this file
+                page = pickle.load(self._file)  # noqa: S301 - nobody else can write to this file
             except EOFError:
                 return
+            yield from map(_item, page)
 
     def close(self) -> None:
         """Give the space back; idempotent."""
@@ -56,5 +62,10 @@ class Spool:
 
     def _write(self) -> None:
         if self._page:
-            pickle.dump(self._page, self._file, pickle.HIGHEST_PROTOCOL)
+            pickle.dump(list(map(_parts, self._page)), self._file, pickle.HIGHEST_PROTOCOL)
             self._page = []
+
+
+def _item(parts: _Parts) -> FrozenItem:
+    queue, id_, digest, origin, key, left, detail = parts
+    return FrozenItem(queue=queue, id=id_, digest=digest, origin=origin, key=key, left=left, detail=detail)
