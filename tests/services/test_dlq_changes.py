@@ -326,13 +326,17 @@ def test_holds_end(world: World) -> None:
 def test_an_import_says_what_is_there_already(world: World) -> None:
     world.die(1)
     world.die(2)
+    world.die(3)
+    world.die(4)
     letters = world.letters()
+    letters[2] = replace(letters[2], digest="of another state")
+    letters[3] = replace(letters[3], digest="")
     world.change(Verb.PURGE, ["dead-1"])
     operation = world.begin(world.plan(Verb.IMPORT, letters=letters))
     chosen = {letter.id: letter for letter in letters}
     report = world.run(operation, pick=lambda items: {one.item.id: chosen[one.item.id] for one in items}).first()
-    assert report.operation.counts == {Outcome.DONE: 1, Outcome.EXISTS: 1}
-    assert world.there == ["dead-1", "dead-2"]
+    assert report.operation.counts == {Outcome.DONE: 1, Outcome.ALREADY: 1, Outcome.EXISTS: 2}
+    assert world.there == ["dead-1", "dead-2", "dead-3", "dead-4"]
 
 
 def test_times_of_a_plan_are_those_of_its_items(world: World) -> None:

@@ -105,7 +105,8 @@ class Import:
         }
         fresh = [letter for id_, letter in letters.items() if id_ not in answers]
         answers |= put(queue, fresh, again=again)
-        answers |= {id_: Result(id_, Outcome.ALREADY, "the same is there") for id_ in _same(queue, fresh, answers)}
+        sure = [letter for letter in fresh if letter.digest]
+        answers |= {id_: Result(id_, Outcome.ALREADY, "the same is there") for id_ in _same(queue, sure, answers)}
         return [
             answers.get(one.item.id) or Result(one.item.id, Outcome.FAILED, "the file does not have it any more")
             for one in items
