@@ -137,3 +137,13 @@ def test_a_foreign_name_in_a_next_command_is_one_word_of_it() -> None:
         only(states={"booking": said(stuck)}),
     ):
         assert shlex.split(check.next)[-1] == hostile
+
+
+def test_what_to_run_next_names_the_machine_unless_it_is_the_bookings() -> None:
+    figures = replace(STATES, machine="ticket", stuck={"OPEN": 3}, expired=1)
+    snapshot = everything(states={"ticket": said(figures), "booking": said(replace(STATES, expired=1))})
+    lines = checks(snapshot, Thresholds())
+    following = {line.subject: line.next for line in lines if line.next}
+    assert following["ticket OPEN"] == "ticketops state stuck --state OPEN --machine ticket"
+    assert following["ticket expired"] == "ticketops state expire --dry-run --machine ticket"
+    assert following["expired"] == "ticketops state expire --dry-run"

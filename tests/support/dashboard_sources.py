@@ -129,6 +129,7 @@ class Known:
             outbox=lambda: self._up("outbox", self.outbox),
             relays=lambda: self._up("relay", self.relays),  # type: ignore[arg-type]  # what is asked of it is there
             states=lambda _: self._up("state", self.machine.view()),
+            desks=lambda _: self._up("state", self._state_desk()),
             stuck=lambda _: self._up("stuck", StuckFinder(BOOKING, self.machine.view(), {"PENDING": 900.0}, {})),
             store=lambda: self._up("store", self.operations),
             trace=lambda key: self._up("trace", self._story(key)),
@@ -167,7 +168,7 @@ class Known:
         )
         box = self.machine
         states = StateMeans(
-            desk=lambda _: self._up("state", StateDesk(box.store(), box.view(), access, "op@host")),
+            desk=lambda _: self._up("state", self._state_desk()),
             expiry=lambda _, author: self._up("state", Expiry(box.store(), box.view(), author)),
             access=access,
             actor="op@host",
@@ -179,6 +180,9 @@ class Known:
             states=StateChanges(states),
             alerts=AlertChanges(AlertMeans(desk=self._alert_desk)),
         )
+
+    def _state_desk(self) -> StateDesk:
+        return StateDesk(self.machine.store(), self.machine.view(), Access("PROD-EU", self.read_only), "op@host")
 
     @contextmanager
     def _alert_desk(self) -> Iterator[AlertDesk]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from textual.widgets import Input, Static
 
 from support.dashboard_sources import KEY, Known
 from support.dashboards import HOSTILE, INCIDENT, Scripted, go, run, settled, shown
+from support.machines import booking
 from support.waiting import eventually
 from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue
 from ticketops.domain.operations import OperationState
@@ -373,6 +375,53 @@ def test_a_change_that_came_to_its_end_while_one_left_needs_no_going_on() -> Non
 
     run(scene, known=known)
     assert left == []
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "hung", "said"),
+    [
+        ("outbox pending", "K", "outbox", f"ticketops outbox skip {KEY}"),
+        ("outbox", "R", "outbox", "ticketops outbox retry --dry-run --status PENDING --type plain"),
+        ("state stuck booking", "X", "state", f"ticketops state expire {KEY} --machine booking"),
+        ("state booking", "X", "state", "ticketops state expire --dry-run --machine booking --state PENDING"),
+    ],
+)
+def test_leaving_tells_what_goes_on_with_a_change_unless_it_came_to_its_end(
+    place: str, key: str, hung: str, said: str
+) -> None:
+    over = replace(booking(), key=KEY, state="PENDING", expires_at=datetime.now(UTC) - timedelta(hours=1))
+
+    def left(*, hangs: bool) -> list[str]:
+        known, go_on, made = Known(), threading.Event(), threading.Event()
+        known.machine.put(over, changed=7200)
+        opened, ready = known._up, [False]
+
+        def up(name: str, what: Any) -> Any:
+            if ready[0] and hangs and name == hung:
+                go_on.wait(60)
+            return opened(name, what)
+
+        known._up = up  # type: ignore[method-assign]
+        found: list[str] = []
+
+        async def scene(pilot: Any, feed: Scripted) -> None:
+            await at(pilot, feed, place)
+            await settled(pilot, lambda: "reading" not in shown(pilot))
+            await pilot.press("g")
+            await planned(pilot, key)
+            ready[0] = True
+            pilot.app.changes._made = lambda *_: made.set()
+            await agree(pilot, str(pilot.app.screen._phrase))
+            await settled(pilot, lambda: hangs or made.is_set())
+            pilot.app.action_leave()
+            found.extend(pilot.app.left_over)
+            go_on.set()
+
+        run(scene, known=known)
+        return found
+
+    assert left(hangs=True) == [said]
+    assert left(hangs=False) == []
 
 
 def test_textuals_own_key_leaves_in_the_same_way() -> None:

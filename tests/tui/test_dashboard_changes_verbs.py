@@ -13,6 +13,7 @@ from support.dashboards import INCIDENT, Scripted, go, run, settled, shown
 from support.machines import booking
 from ticketops.domain.operations import OperationState
 from ticketops.domain.relay import PauseScope
+from ticketops.tui.lock import SPAN, Lock
 from ticketops.tui.screens.ask import AskScreen
 from ticketops.tui.screens.confirm import ConfirmScreen
 
@@ -160,6 +161,27 @@ def test_what_changed_while_it_was_edited_is_left() -> None:
         await agree(pilot, "PROD-EU 1")
         await told(pilot, "1 changed")
         assert known.deaths.letters["0plain"].payload == b"another"
+
+    run(scene, (120, 40), known)
+
+
+def test_an_edit_may_take_longer_than_the_unlock_lasts() -> None:
+    known, moment = Known(), [0.0]
+
+    def slow(_: str) -> str:
+        moment[0] += 2 * SPAN
+        return "mine"
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        pilot.app.changes.lock = Lock(lambda: moment[0])
+        await at(pilot, feed, "dlq bookings", "3 ")
+        await pilot.press("enter")
+        await settled(pilot, lambda: "0plain" in shown(pilot))
+        pilot.app.changes._editor = slow
+        await pilot.press("E")
+        assert "+mine" in await dialog(pilot, ConfirmScreen)
+        await agree(pilot, "PROD-EU 1")
+        await settled(pilot, lambda: known.deaths.letters["0plain"].payload == b"mine")
 
     run(scene, (120, 40), known)
 

@@ -153,6 +153,7 @@ def _run(inv: Invocation, said: _Said) -> int:
         lambda: sources_of(config, inv.timeout, _tail(inv)),
         context=config.context,
         read_only=config.read_only,
+        tail=_tail(inv),
         theme=said.theme or config.tui.theme,
         utf8=is_page() or (sys.stdout.encoding or "").lower().startswith("utf"),
         keymap=config.tui.keys,
@@ -173,7 +174,8 @@ def _run(inv: Invocation, said: _Said) -> int:
 def _tail(inv: Invocation) -> tuple[str, ...]:
     """What a command needs at its end to mean the same context."""
     context = ("--context", inv.context) if inv.context else ()
-    return (*context, "--config", str(inv.config_file)) if inv.config_file else context
+    file = ("--config", str(inv.config_file)) if inv.config_file else ()
+    return (*context, *file, *(word for assignment in inv.assignments for word in ("--set", assignment)))
 
 
 def _overview(config: "Config", timeout: float, every: float) -> "Overview":
@@ -193,7 +195,7 @@ def sources_of(config: "Config", timeout: float, tail: tuple[str, ...]) -> "Sour
     from ticketops.wiring.deadletters import open_queue  # noqa: PLC0415
     from ticketops.wiring.store import open_annotations, open_desk, open_operation_store  # noqa: PLC0415
     from ticketops.wiring.trace import open_tracer  # noqa: PLC0415
-    from ticketops.wiring.transitions import machine_named, open_state_view, open_stuck_finder  # noqa: PLC0415
+    from ticketops.wiring.transitions import machine_named, open_state_desk, open_state_view, open_stuck_finder  # noqa: PLC0415
 
     quick = replace(config, postgres=wiring.bounded(config, timeout))
     now = partial(datetime.now, UTC)
@@ -212,6 +214,7 @@ def sources_of(config: "Config", timeout: float, tail: tuple[str, ...]) -> "Sour
         outbox=lambda: wiring.open_outbox_admin(config, timeout=timeout),
         relays=lambda: wiring.open_shard_leases(config, timeout=timeout),
         states=lambda machine: open_state_view(config, machine, timeout=timeout),
+        desks=lambda machine: open_state_desk(quick, machine, timeout=timeout),
         stuck=lambda machine: open_stuck_finder(config, machine, timeout=timeout),
         store=lambda: open_operation_store(quick),
         trace=lambda key: open_tracer(config).trace(key, timeout, lambda _: None),

@@ -9,7 +9,7 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from ticketops.domain.overview.check import Check
 from ticketops.domain.overview.snapshot import Snapshot
@@ -21,7 +21,7 @@ from ticketops.tui.clock import Clock
 from ticketops.tui.feed import Feed
 from ticketops.tui.guide import Guide
 from ticketops.tui.lock import Lock
-from ticketops.tui.looks import safe
+from ticketops.tui.looks import safe, with_tail
 from ticketops.tui.outlet import Outlet, Save
 from ticketops.tui.plain import Ascii
 from ticketops.tui.proposals import Step
@@ -58,6 +58,7 @@ class Dashboard(App[int]):
         *,
         context: str,
         read_only: bool,
+        tail: Sequence[str] = (),
         utf8: bool = True,
         theme: str = "dark",
         keymap: Mapping[str, str] | None = None,
@@ -68,6 +69,7 @@ class Dashboard(App[int]):
         """`make_feed` makes the source of snapshots, told whom to call; `keymap` has the user's own keys.
 
         `sources` is asked once, when it is needed.
+        `tail`: what commands need at their end to mean the same context.
         `caption` says what stands above the line of keys on every screen, and is asked often; None: nothing does.
         `save` writes a snapshot with the lines of the screen to a file; None: they cannot be saved.
         """
@@ -76,6 +78,7 @@ class Dashboard(App[int]):
         self._captioned = ""
         self.theme = LIGHT if theme == "light" else DARK
         self.context = context
+        self.tail = tail
         self.clock = clock or Clock()
         self.read_only = read_only
         self.snapshot: Snapshot | None = None
@@ -260,7 +263,10 @@ class Dashboard(App[int]):
 
     def action_copy_command(self) -> None:
         """The command that shows the same."""
-        command = getattr(self.screen, "command", str)()
+        screen = self.screen
+        command = getattr(screen, "command", str)()
+        if not isinstance(screen, ModalScreen):  # those of plans are whole
+            command = with_tail(command, self.tail)
         self.outlet.copy(command, command)
 
     def action_page(self) -> None:

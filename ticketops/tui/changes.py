@@ -155,7 +155,9 @@ class Changes:
             self._tell(_words(error), severity="error")
         if step is None:
             asked.drop()
-        self._answered(request, asked, step)
+            return
+        self.lock.renew()
+        self._make_step(request, step)
 
     def _confirm(self, request: _Request, proposal: Proposal) -> None:
         if not proposal.count:

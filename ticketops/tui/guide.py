@@ -12,7 +12,7 @@ from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.check import Check
 from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.tui.lines import parse
-from ticketops.tui.looks import safe
+from ticketops.tui.looks import safe, with_tail
 from ticketops.tui.visits import Visits, Words
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Guide:
         """Look closer at what a line of home is about; where there is no view of it, tell the command."""
         words = _below(line, self._app.snapshot)
         if not (words and self.go(words)):
-            self._tell(line.next or f"{line.area} {line.subject} is fine, and there is no view of it")
+            self._tell(with_tail(line.next, self._app.tail) or f"{line.area} {line.subject} is fine, and there is no view of it")
 
     def _tell(self, text: str) -> None:
         self._app.notify(safe(text), markup=False)

@@ -20,6 +20,10 @@ class Lock:
         """Seconds for which changes may still be asked for; 0.0: locked."""
         return max(self._until - self._clock(), 0.0)
 
+    def renew(self) -> None:
+        """Begin the time anew: somebody was at work all the while."""
+        self._until = self._clock() + SPAN
+
     def turn(self) -> None:
         """Unlock, or lock again before the time is over."""
         self._until = 0.0 if self.left else self._clock() + SPAN

@@ -84,11 +84,21 @@ def command_of(*words: str) -> str:
     return shlex.join(map(safe, words))
 
 
+def with_tail(command: str, tail: Sequence[str]) -> str:
+    """A command of ours with what it needs at its end to mean the same context; other text as it is."""
+    return f"{command} {command_of(*tail)}" if tail and command.startswith("ticketops ") else command
+
+
 def piped_command_of(ids: Sequence[str], verb: Sequence[str], rest: Sequence[str]) -> str:
     """The same for named ids; many of them come from stdin."""
     if len(ids) <= _TYPED:
         return command_of(*verb, *ids, *rest)
     return command_of(*verb, "-", *rest) + f"  # the {len(ids)} ids on stdin, one a line"
+
+
+def going_on(ids: Sequence[str], verb: Sequence[str], rest: Sequence[str]) -> str:
+    """What goes on with a change that was cut off: the same ids; where none were named, a plan of what is left now."""
+    return piped_command_of(ids, verb, rest) if ids else command_of(*verb, "--dry-run", *rest)
 
 
 def safe(text: object, most: int = 2000) -> str:

@@ -17,7 +17,7 @@ from ticketops.ports.relay import ShardLeases
 from ticketops.services.guard import Access, require_writable
 from ticketops.services.outbox_admin import OutboxDesk, Plan, Who
 from ticketops.services.relay.pauses import Part, Pauses
-from ticketops.tui.looks import command_of, number, piped_command_of
+from ticketops.tui.looks import command_of, going_on, number, piped_command_of
 from ticketops.tui.proposals import Proposal, Question, Step, Watch
 
 _SCOPES: Final = {
@@ -56,17 +56,18 @@ class OutboxChanges:
             desk.require_writable(action)
             plan = desk.plan(action, selector)
         verb = ("ticketops", "outbox", action.value)
-        command = piped_command_of([*map(str, selector.ids)], verb, (*_flags(selector), *means.tail))
+        rest = (*_flags(selector), *means.tail)
+        ids, over = [*map(str, selector.ids)], list[bool]()
         return Proposal(
             title=f"{action} {number(len(plan.ids))} outbox events",
             lines=plan.lines,
-            command=command,
+            command=piped_command_of(ids, verb, rest),
             count=len(plan.ids),
-            make=lambda watch: self._make(plan, watch),
-            go_on=lambda: command,
+            make=lambda watch: self._make(plan, watch, over),
+            go_on=lambda: "" if over else going_on(ids, verb, rest),
         )
 
-    def _make(self, plan: Plan, watch: Watch) -> str:
+    def _make(self, plan: Plan, watch: Watch, over: list[bool]) -> str:
         means = self._means
 
         def progress(done: int, total: int) -> None:
@@ -76,7 +77,9 @@ class OutboxChanges:
 
         with closing(means.admin()) as admin:
             desk = OutboxDesk(admin, means.access, means.options)
-            return _told(plan, desk.apply(plan, Who(means.actor, watch.reason), progress))
+            result = desk.apply(plan, Who(means.actor, watch.reason), progress)
+        over.append(True)
+        return _told(plan, result)
 
 
 def _told(plan: Plan, result: ChangeResult) -> str:

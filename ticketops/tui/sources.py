@@ -22,6 +22,7 @@ from ticketops.ports.states import StateView
 from ticketops.services.dlq.detail import Memory, Showing
 from ticketops.services.dlq.finding import Opener
 from ticketops.services.trace.tracer import Story
+from ticketops.services.transitions.desk import StateDesk
 from ticketops.services.transitions.stuck import StuckFinder
 from ticketops.tui.alert_changes import AlertChanges
 from ticketops.tui.letter_changes import LetterChanges
@@ -105,6 +106,8 @@ class Sources:
     outbox: Callable[[], OutboxAdmin]
     relays: Callable[[], ShardLeases]
     states: Callable[[str], StateView]
+    """By the machine's name."""
+    desks: Callable[[str], StateDesk]
     """By the machine's name."""
     stuck: Callable[[str], StuckFinder]
     """By the machine's name."""

@@ -9,7 +9,7 @@ from ticketops.errors import UsageError
 from ticketops.services.guard import Access, require_writable
 from ticketops.services.transitions.desk import Plan, StateDesk, event_of
 from ticketops.services.transitions.expiry import BATCH, MOST, Author, Expiry, plan_lines
-from ticketops.tui.looks import command_of, number, piped_command_of
+from ticketops.tui.looks import command_of, going_on, number, piped_command_of
 from ticketops.tui.proposals import Proposal, Question, Step, Watch
 
 
@@ -79,17 +79,17 @@ class StateChanges:
             lines = plan_lines(expiry.machine, found) if found else ("nothing of it is past its time",)
         flags = [word for state in states for word in ("--state", state)]
         rest = ("--machine", machine, *flags, *self._means.tail)
-        command = piped_command_of(keys, ("ticketops", "state", "expire"), rest)
+        verb, over = ("ticketops", "state", "expire"), list[bool]()
         return Proposal(
             title=f"expire {number(len(found))} {machine}s",
             lines=lines,
-            command=command,
+            command=piped_command_of(keys, verb, rest),
             count=len(found),
-            make=lambda watch: self._expired(machine, author, found, watch),
-            go_on=lambda: command,
+            make=lambda watch: self._expired(machine, author, found, watch, over),
+            go_on=lambda: "" if over else going_on(keys, verb, rest),
         )
 
-    def _expired(self, machine: str, author: Author, found: list[Subject], watch: Watch) -> str:
+    def _expired(self, machine: str, author: Author, found: list[Subject], watch: Watch, over: list[bool]) -> str:
         author = replace(author, reason=watch.reason or author.reason)
         moved = done = 0
         with closing(self._means.expiry(machine, author)) as expiry:
@@ -100,5 +100,6 @@ class StateChanges:
                 moved += len(expiry.run_once(batch).moved)
                 done += len(batch)
                 watch.said = f"{number(done)}/{number(len(found))}"
+        over += [True] if done == len(found) else []
         left = f", {number(len(found) - moved)} were locked or had moved" if moved < len(found) else ""
         return f"{number(moved)} of {number(len(found))} moved{left}"

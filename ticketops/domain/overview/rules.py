@@ -130,7 +130,8 @@ def _next_of(group: GroupLag) -> str:
 
 def states(value: StateFigures, _: Thresholds, __: Trends) -> Iterator[Check]:
     """STUCK: longer in a state than its limit; EXPIRED: past expires_at."""
-    prefix = "" if value.machine == "booking" else f"{value.machine} "
+    other = value.machine != "booking"
+    prefix, flag = (f"{value.machine} ", f" --machine {shlex.quote(value.machine)}") if other else ("", "")
     for state, number in value.stuck.items():
         yield Check(
             area="state",
@@ -143,7 +144,7 @@ def states(value: StateFigures, _: Thresholds, __: Trends) -> Iterator[Check]:
             threshold_unit=Unit.SECONDS,
             age_seconds=value.oldest.get(state),
             note=f"{value.counts.get(state, 0)} in this state",
-            next=f"ticketops state stuck --state {shlex.quote(state)}" if number else "",
+            next=f"ticketops state stuck --state {shlex.quote(state)}{flag}" if number else "",
         )
     yield Check(
         area="state",
@@ -153,7 +154,7 @@ def states(value: StateFigures, _: Thresholds, __: Trends) -> Iterator[Check]:
         value=value.expired,
         unit=Unit.COUNT,
         threshold=0,
-        next="ticketops state expire --dry-run" if value.expired else "",
+        next=f"ticketops state expire --dry-run{flag}" if value.expired else "",
     )
 
 

@@ -15,7 +15,7 @@ from ticketops.domain.overview.links import links
 from ticketops.services.overview.status import Status
 from ticketops.services.overview.trail import Trails
 from ticketops.tui.bar import Bar
-from ticketops.tui.looks import STYLES, SYMBOLS, age_of, draws_lines, safe, sparkline, trend_of, value_of
+from ticketops.tui.looks import STYLES, SYMBOLS, age_of, draws_lines, safe, sparkline, trend_of, value_of, with_tail
 from ticketops.tui.page import Page
 from ticketops.tui.reasons import figure, reasons
 from ticketops.tui.screens.tabled import TabledScreen
@@ -105,7 +105,13 @@ class HomeScreen(TabledScreen):
         )
         why = Text("\n").join(reasons(line, status.snapshot, utf8=draws_lines(self.app)))
         self.query_one("#why", Page).show(why)
-        self.query_one("#next", Page).show(Text("\n").join(_next(line, status)))
+        self.query_one("#next", Page).show(Text("\n").join(self._next(line, status)))
+
+    def _next(self, line: Check, status: Status) -> Iterator[Text]:
+        tail: Sequence[str] = getattr(self.app, "tail", ())
+        yield Text(with_tail(safe(line.next), tail), "bold") if line.next else Text("nothing to do", "dim")
+        for fact in islice(links(line, status.snapshot), _LINKS):
+            yield Text("linked: ", "dim").append(safe(fact))
 
     def _calm(self) -> str:
         return "what is not listed is ok" if self._wrong else "all is well"
@@ -142,7 +148,7 @@ class HomeScreen(TabledScreen):
         if line is None or status is None or self.table.marked:
             return super().paging()
         why = reasons(line, status.snapshot, utf8=draws_lines(self.app))
-        text = "\n".join([self.row_text(), *(one.plain for one in (Text(), *why, Text(), *_next(line, status)))])
+        text = "\n".join([self.row_text(), *(one.plain for one in (Text(), *why, Text(), *self._next(line, status)))])
         return lambda: text
 
     def command(self) -> str:
@@ -163,9 +169,3 @@ def _row(line: Check, trails: Trails, *, utf8: bool) -> Row:
     )
     order = (_RANKS[line.grade], None, None, line.value, line.age_seconds, line.trend)
     return Row(f"{line.area} {line.subject}", cells, (STYLES[line.grade],), order)
-
-
-def _next(line: Check, status: Status) -> Iterator[Text]:
-    yield Text(safe(line.next), "bold") if line.next else Text("nothing to do", "dim")
-    for fact in islice(links(line, status.snapshot), _LINKS):
-        yield Text("linked: ", "dim").append(safe(fact))

@@ -152,13 +152,15 @@ def _since(now: datetime, moment: datetime | None) -> float | None:
 
 def selector_of(key: str) -> Selector:
     """Which events a row of the outbox stands for."""
-    if key == _DEAD:
-        return Selector(dead=True, limit=MOST)
-    if key == _TROUBLED:
-        return Selector(troubled=True, limit=MOST)
-    status, _, kind = key.partition(" ")
-    statuses = frozenset({Status(status)}) if status in set(Status) else frozenset[Status]()
-    return Selector(statuses=statuses, aggregate_type=kind or None, limit=MOST)
+    which, _, kind = key.partition(" ")
+    statuses = frozenset({Status(which)}) if which in set(Status) else frozenset[Status]()
+    return Selector(
+        statuses=statuses,
+        dead=which == _DEAD,
+        troubled=which == _TROUBLED,
+        aggregate_type=kind or None,
+        limit=MOST,
+    )
 
 
 def changed_by(key: str, action: Action) -> Selector | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import ClassVar, Final
 
 from textual import on
@@ -16,7 +17,7 @@ from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.machine import Machine
 from ticketops.domain.overview.snapshot import StateFigures
 from ticketops.domain.subjects import Transition
-from ticketops.errors import TicketOpsError
+from ticketops.errors import NotFoundError, TicketOpsError
 from ticketops.services.overview.status import Status
 from ticketops.services.transitions.stuck import Stuck, StuckReport
 from ticketops.tui.actions import ON_DIAGRAM, ON_HISTORY, ON_STATES, ON_STUCK, bindings
@@ -187,6 +188,8 @@ class StuckScreen(ReadScreen[StuckReport]):
 
     def read(self) -> StuckReport:
         """See ReadScreen."""
+        if self._state and self._state not in (states := self._sources.machine(self._machine).states):
+            raise NotFoundError(f"{self._machine} has no state {self._state}", why=f"it has {', '.join(states)}")
         with closing(self._sources.stuck(self._machine)) as finder:
             return finder.find(states=[self._state] if self._state else (), limit=MOST)
 
@@ -253,8 +256,8 @@ class HistoryScreen(ReadScreen[list[Transition]]):
 
     def read(self) -> list[Transition]:
         """See ReadScreen."""
-        with closing(self._sources.states(self._machine)) as view:
-            return view.history(self._key, limit=MOST)
+        with closing(self._sources.desks(self._machine)) as desk:
+            return list(islice(desk.history(self._key), MOST))
 
     def filled(self, found: list[Transition]) -> None:
         """See ReadScreen."""
