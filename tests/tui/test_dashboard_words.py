@@ -1,13 +1,11 @@
 """Words of the command line in the dashboard: what it shows and copies, and what `:` makes of it."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from support.dashboard_sources import KEY, Known
 from support.dashboards import HOSTILE, INCIDENT, Scripted, go, run, settled, shown
-from support.snapshots import STATES, said
 from ticketops.tui.screens.confirm import ConfirmScreen
 from ticketops.tui.screens.outbox import selector_of
 

@@ -136,7 +136,10 @@ class Guide:
         """Look closer at what a line of home is about; where there is no view of it, tell the command."""
         words = _below(line, self._app.snapshot)
         if not (words and self.go(words)):
-            self._tell(with_tail(line.next, self._app.tail) or f"{line.area} {line.subject} is fine, and there is no view of it")
+            self._tell(
+                with_tail(line.next, self._app.tail)
+                or f"{line.area} {line.subject} is fine, and there is no view of it"
+            )
 
     def _tell(self, text: str) -> None:
         self._app.notify(safe(text), markup=False)
