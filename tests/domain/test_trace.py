@@ -18,6 +18,7 @@ from ticketops.domain.subjects import Subject, Transition
 from ticketops.domain.trace.diagram import diagram, escaped
 from ticketops.domain.trace.facts import (
     CompensationRow,
+    Consumers,
     EmailEntries,
     EmailRow,
     Ended,
@@ -74,25 +75,40 @@ def event(**changes: Any) -> EventRow:
     return replace(row, **changes)
 
 
+def consumers(*readers: Reader) -> Consumers:
+    return Consumers(readers=readers, members={reader.group: reader.members for reader in readers})
+
+
 def texts(facts: Facts, now: datetime = NOW) -> list[str]:
     return [gap.text for gap in gaps(facts, EXPECTED, now)]
 
 
 def test_a_group_that_is_behind_is_told_with_event_time_place_and_lag() -> None:
-    facts = Facts(identity=WHO, events=[event()], records=[RECORD], readers=[READER])
+    facts = Facts(identity=WHO, events=[event()], records=[RECORD], consumers=consumers(READER))
     (told,) = texts(facts)
     assert told.startswith("outbox event BOOKING_CONFIRMED published 14:02:11, partition 3 offset 88121; ")
     assert told.endswith("group email-worker has not read it: 41,203 behind")
-    read = replace(facts, readers=[replace(READER, committed=88_122)])
+    read = replace(facts, consumers=consumers(replace(READER, committed=88_122)))
     assert texts(replace(read, emails=None)) == []
 
 
 def test_an_empty_group_an_uncommitted_one_and_one_that_is_not_there() -> None:
-    facts = Facts(identity=WHO, events=[event()], records=[RECORD], readers=[replace(READER, members=0)])
+    facts = Facts(identity=WHO, events=[event()], records=[RECORD], consumers=consumers(replace(READER, members=0)))
     assert texts(facts)[0].endswith("41,203 behind, and nobody is in the group")
-    assert "has committed nothing there" in texts(replace(facts, readers=[replace(READER, committed=None)]))[0]
-    assert "is not known to Kafka" in texts(replace(facts, readers=[]))[0]
-    assert texts(replace(facts, readers=None)) == []
+    uncommitted = consumers(replace(READER, committed=None))
+    assert "has committed nothing there" in texts(replace(facts, consumers=uncommitted))[0]
+    assert "is not known to Kafka" in texts(replace(facts, consumers=consumers()))[0]
+    assert texts(replace(facts, consumers=None)) == []
+
+
+def test_a_group_that_did_not_answer_is_no_gap_and_one_that_only_just_began_is_not_called_unknown() -> None:
+    facts = Facts(identity=WHO, events=[event()], records=[RECORD])
+    silent = Consumers(readers=(), members={}, silent={"email-worker": "no answer in time"})
+    assert texts(replace(facts, consumers=silent)) == []
+    begun = Consumers(readers=(), members={"email-worker": 2})
+    assert [told.partition("; ")[2] for told in texts(replace(facts, consumers=begun))] == [
+        "group email-worker has committed nothing there"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -143,15 +159,17 @@ def test_a_state_that_is_stuck_and_an_event_that_was_never_written() -> None:
 
 def test_emails_that_were_never_made_or_never_sent() -> None:
     record = replace(RECORD, value=b'{"status": "CONFIRMED"}')
-    read = [replace(READER, committed=88_122)]
-    facts = Facts(identity=WHO, events=[event()], records=[record], readers=read, emails=[])
+    read = consumers(replace(READER, committed=88_122))
+    facts = Facts(identity=WHO, events=[event()], records=[record], consumers=read, emails=[])
     assert "there are 0 jobs" in texts(facts)[0]
+    begun = PUBLISHED - timedelta(minutes=5)
     job = EmailRow(
-        id="e", template="t", status="pending", error="", retry_count=0, created_at=PUBLISHED, processed_at=None,
+        id="e", template="t", status="pending", error="", retry_count=0, created_at=begun, processed_at=None,
         sent_at=None, addresses=1,
     )  # fmt: skip
     entries = EmailEntries(ids=frozenset(), searched=3, depth=3)
     assert "never sent" in texts(replace(facts, emails=[job], entries=entries))[0]
+    assert texts(replace(facts, emails=[replace(job, created_at=PUBLISHED)], entries=entries)) == []
     assert texts(replace(facts, emails=[job], entries=replace(entries, depth=9))) == []
     assert texts(replace(facts, emails=[job], entries=replace(entries, ids=frozenset({"e"})))) == []
 
@@ -222,7 +240,7 @@ FACTS = st.builds(
     identity=st.just(WHO),
     events=st.none() | st.lists(EVENTS, max_size=3),
     records=st.none() | st.lists(RECORDS, max_size=4),
-    readers=st.none() | st.just([READER]),
+    consumers=st.none() | st.just(consumers(READER)),
     letters=st.builds(
         lambda found: {"q": Letters(letters=tuple(found), searched=9, whole=True)}, st.lists(LETTERS, max_size=3)
     ),

@@ -107,7 +107,7 @@ class World:
         consumer.close()
         self.groups.append(name)
 
-    def email(self, made: Subject, *, status: str = "pending", entry: bool = True, age: str = "5 minutes") -> str:
+    def email(self, made: Subject, *, status: str = "pending", entry: bool = True, age: str = "20 minutes") -> str:
         """A job, with or without its entry in the list."""
         public_id = str(uuid4())
         variables = {"booking_id": made.key, "booking_reference": made.reference}

@@ -1,6 +1,6 @@
 """What the sources say of one key; a source that was not asked, or did not answer, leaves None."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -109,6 +109,24 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Consumers:
+    """The consumer groups that count."""
+
+    readers: tuple[Reader, ...]
+    members: Mapping[str, int]
+    """Members of every group that is there, also of one that reads none of the topics."""
+    silent: Mapping[str, str] = field(default_factory=dict)
+    """Groups that could not be looked at, and why: nothing can be said of them."""
+    missing: str = ""
+    """Why groups may be missing that no broker named; empty where all brokers answered."""
+
+    def of(self, record: Record) -> Iterator[Reader]:
+        """The groups that consume the record's partition."""
+        place = (record.topic, record.partition)
+        return (reader for reader in self.readers if (reader.topic, reader.partition) == place)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompensationRow:
     """A row of failed_compensations."""
 
@@ -208,7 +226,7 @@ class Facts:
     events: Sequence[EventRow] | None = None
     records: Sequence[Record] | None = None
     searches: Sequence[Search] = ()
-    readers: Sequence[Reader] | None = None
+    consumers: Consumers | None = None
     letters: Mapping[str, Letters] = field(default_factory=dict)
     """By queue; one that did not answer is not there."""
     operations: Sequence[AuditEntry] | None = None

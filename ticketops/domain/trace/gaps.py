@@ -14,10 +14,11 @@ from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.outbox import EventRow, Status
 from ticketops.domain.text import shorten
 from ticketops.domain.trace.facts import Ended, Expectations, Facts, Reader, Record, record_of
-from ticketops.domain.trace.timeline import readers_of
 
 _SETTLED: Final = timedelta(seconds=10)
 """What is younger may still be under way between two systems."""
+_TAKEN: Final = timedelta(minutes=10)
+"""A worker that has taken an entry leaves its row pending until it begins."""
 _SHOWN: Final = 120
 """Characters of an error text."""
 _HOPELESS: Final = frozenset({"FAILED", "MANUAL"})
@@ -145,15 +146,20 @@ class _Gaps:
                 yield Gap(grade=Grade.WARN, text=text, next="ticketops doctor")
 
     def _unread(self, record: Record) -> Iterator[Gap]:
-        readers = self.facts.readers
-        if readers is None:
+        consumers = self.facts.consumers
+        if consumers is None:
             return
-        known = list(readers_of(record, readers))
-        wanted = self.expected.groups.get(record.topic)
-        if wanted and wanted not in {reader.group for reader in known}:
+        known = {reader.group: reader for reader in consumers.of(record)}
+        wanted = self.expected.groups.get(record.topic, "")
+        if wanted in consumers.members and wanted not in known:
+            known[wanted] = Reader(
+                group=wanted, topic=record.topic, partition=record.partition, committed=None, end=None,
+                members=consumers.members[wanted],
+            )  # fmt: skip
+        elif wanted and wanted not in {*known, *consumers.silent}:
             text = f"{self._published(record)}; group {wanted}, which should read it, is not known to Kafka"
             yield Gap(grade=Grade.BAD, text=text, next="ticketops lag list")
-        for reader in known:
+        for reader in known.values():
             if reader.committed is None or reader.committed <= record.offset:
                 yield self._behind(record, reader)
 
@@ -190,7 +196,7 @@ class _Gaps:
     def _emails(self) -> Iterator[Gap]:
         known = self.facts.entries if self.facts.entries and self.facts.entries.whole else None
         for job in self.facts.emails or ():
-            old = job.created_at is not None and self.now - job.created_at > timedelta(minutes=1)
+            old = job.created_at is not None and self.now - job.created_at > _TAKEN
             if job.status == "failed":
                 error = f": {shorten(job.error, _SHOWN)}" if job.error else ""
                 yield Gap(grade=Grade.BAD, text=f"email {job.template} {job.id} failed{error}")
@@ -214,8 +220,9 @@ class _Gaps:
             yield Gap(grade=Grade.WARN, text=text, next="ticketops dlq list --queue emails")
 
     def _read_by(self, group: str) -> Iterator[Record]:
+        consumers = self.facts.consumers
         for record in self.facts.records or ():
-            for reader in readers_of(record, self.facts.readers or ()):
+            for reader in consumers.of(record) if consumers else ():
                 if reader.group == group and (reader.committed or 0) > record.offset:
                     yield record
 

@@ -1,6 +1,6 @@
 """Facts as entries in the order of their times; what happened later by its nature comes later within a moment."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ from typing import Final
 from ticketops.domain.deadletters import DeadLetter
 from ticketops.domain.outbox import EventRow, Status
 from ticketops.domain.text import shorten
-from ticketops.domain.trace.facts import CompensationRow, EmailRow, Facts, QueueItem, Reader, Record, record_of
+from ticketops.domain.trace.facts import CompensationRow, EmailRow, Facts, QueueItem, Record, record_of
 
 
 class Source(StrEnum):
@@ -117,16 +117,10 @@ def _record(record: Record, facts: Facts) -> Entry:
 
 def _readers(facts: Facts) -> Iterator[Entry]:
     for record in facts.records or ():
-        for reader in readers_of(record, facts.readers or ()):
+        for reader in facts.consumers.of(record) if facts.consumers else ():
             if reader.committed is not None and reader.committed > record.offset:
                 text = f"has read {record.topic}/{record.partition} past offset {record.offset}"
                 yield Entry(at=None, source=Source.CONSUMER, what=reader.group, text=text, ref=record.position)
-
-
-def readers_of(record: Record, readers: Sequence[Reader]) -> Iterator[Reader]:
-    """The groups that consume the record's partition."""
-    place = (record.topic, record.partition)
-    return (reader for reader in readers if (reader.topic, reader.partition) == place)
 
 
 def _letter(letter: DeadLetter) -> Entry:

@@ -10,12 +10,14 @@ from itertools import islice
 from typing import Final
 
 from ticketops.domain.deadletters import DeadLetter, Narrowing, QueueKind
-from ticketops.domain.lag.looks import GroupSeen, Look
+from ticketops.domain.lag.looks import GroupName, GroupSeen, Look
+from ticketops.domain.lag.samples import GroupState
 from ticketops.domain.outbox import EventRow
 from ticketops.domain.selectors import Selector
 from ticketops.domain.subjects import Transition
 from ticketops.domain.trace.facts import (
     CompensationRow,
+    Consumers,
     EmailEntries,
     EmailRow,
     Identity,
@@ -39,6 +41,8 @@ _LETTERS: Final = 100
 """Dead letters of one queue that are told."""
 _SEARCH: Final = 1.0
 """Seconds for which a queue is searched for dead letters that no index finds."""
+_LISTING: Final = 0.4
+"""Part of the time-out for the list of groups: a broker that is silent must not cost what the others know."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _SEARCHED: Final = frozenset({QueueKind.REDIS, QueueKind.KAFKA})
 """Kinds whose items may be about a booking without having it as their key."""
@@ -118,14 +122,23 @@ class Gathering:
                 search.through(queue.scan(Narrowing()), _until(min(timeout, _SEARCH)))
         return Letters(letters=tuple(search.found.values()), searched=search.searched, whole=search.whole)
 
-    def readers(self, timeout: float) -> list[Reader]:
-        """The groups that count, on the partitions of the topics that count."""
+    def readers(self, timeout: float) -> Consumers:
+        """The groups that count, on the partitions of the topics that count; those that should be there, by name."""
+        expected = self._ground.expected.groups
         with closing(self._places.lag(timeout)) as source:
             deadline = time.monotonic() + timeout
-            names = [group for group in source.groups(timeout).groups if self._ground.counts(group.group)]
-            look = source.look(names, max(deadline - time.monotonic(), 0.1))
-        topics = {*self._ground.topics.values(), *self._ground.expected.groups}
-        return [reader for seen in look.groups for reader in _readers(seen, look) if reader.topic in topics]
+            listing = source.groups(timeout * _LISTING)
+            listed = {one.group: one for one in listing.groups if self._ground.counts(one.group)}
+            missed = {name: GroupName(name, "classic", GroupState.UNKNOWN) for name in expected.values()}
+            look = source.look(list((missed | listed).values()), max(deadline - time.monotonic(), 0.1))
+        topics = {*self._ground.topics.values(), *expected}
+        heard = [seen for seen in look.groups if not seen.error]
+        return Consumers(
+            readers=tuple(one for seen in heard for one in _readers(seen, look) if one.topic in topics),
+            members={one.group: one.members for one in heard if one.group in listed or one.committed or one.members},
+            silent={one.group: one.error for one in look.groups if one.error},
+            missing=listing.missing,
+        )
 
 
 class _Search:
@@ -166,13 +179,13 @@ def _age(event: EventRow) -> tuple[datetime, int]:
 
 
 def _readers(seen: GroupSeen, look: Look) -> Iterator[Reader]:
-    for partition, committed in seen.committed.items():
+    for partition in sorted({*seen.committed, *seen.holders}):
         log = look.logs.get(partition)
         yield Reader(
             group=seen.group,
             topic=partition.topic,
             partition=partition.number,
-            committed=committed,
+            committed=seen.committed.get(partition),
             end=log.end if log else None,
             members=seen.members,
             state=seen.state.value,

@@ -5,13 +5,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any, Final, cast
 
 from ticketops.domain.deadletters import QueueKind
 from ticketops.domain.operations import AuditEntry
 from ticketops.domain.outbox import EventRow
 from ticketops.domain.subjects import Transition
-from ticketops.domain.trace.facts import EmailEntries, Facts, Identity, Letters, Record
+from ticketops.domain.trace.facts import Consumers, EmailEntries, Facts, Identity, Letters, Record
 from ticketops.domain.trace.gaps import Gap, gaps
 from ticketops.domain.trace.timeline import Entry, timeline
 from ticketops.services.side_by_side import Answer, ask
@@ -22,6 +23,8 @@ from ticketops.services.trace.records import RecordHunt, RecordsFound
 
 _SHARES: Final = (0.45, 0.3, 0.15, 0.1)
 """Parts of the time-out: who it is, what is known, records, operations. What one leaves over the next one has."""
+_SILENT: Final = 5
+"""Groups that are named of those that could not be looked at."""
 _LETTERS: Final = "dead letters of "
 _QUEUES: Final = "queues"
 
@@ -101,7 +104,7 @@ class Tracer:
             facts=facts,
             entries=timeline(facts),
             gaps=gaps(facts, self._ground.expected, now),
-            sources=tuple(_state(name, answer) for name, answer in answers.items()),
+            sources=tuple(source_state(name, answer) for name, answer in answers.items()),
         )
 
     def _records(
@@ -190,7 +193,7 @@ def _facts(
         events=rows("outbox"),
         records=hunted.ordered() if hunted else None,
         searches=hunted.searches if hunted else (),
-        readers=rows("consumer groups"),
+        consumers=rows("consumer groups"),
         letters=letters,
         operations=rows("operations"),
         compensations=rows("compensations"),
@@ -200,12 +203,16 @@ def _facts(
     )
 
 
-def _state(name: str, answer: Answer[object]) -> SourceState:
-    value, note = answer.value, ""
+def source_state(name: str, answer: Answer[object]) -> SourceState:
+    """How a source answered; one that could not tell all of it has an error too."""
+    value, note, error = answer.value, "", answer.error
     if isinstance(value, Letters) and not value.whole:
         note = f"searched {value.searched} items, not all"
     elif isinstance(value, EmailEntries) and not value.whole:
         note = f"searched {value.searched} of {value.depth} entries"
+    elif isinstance(value, Consumers):
+        silent = (f"{group}: {why}" for group, why in islice(value.silent.items(), _SILENT))
+        error = "; ".join(filter(None, [error, value.missing, *silent]))
     return SourceState(
-        name=name, error=answer.error, hint=answer.hint, note=note, unreachable=answer.unreachable, took=answer.took
+        name=name, error=error, hint=answer.hint, note=note, unreachable=answer.unreachable, took=answer.took
     )
