@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from support.snapshots import LETTERS, NOW, everything, said
+from support.snapshots import LETTERS, NOW, STATES, everything, group, said
 from ticketops.backends.notify.targets import open_target
 from ticketops.backends.store.alerts import SqlAlertStore
 from ticketops.backends.store.sqlite import SqlitePlace
 from ticketops.domain.alerts.lifecycle import Message, Phase
+from ticketops.domain.lag.verdicts import Verdict
 from ticketops.domain.overview.snapshot import Reading, Snapshot
 from ticketops.errors import BackendUnavailable, ConfigError, ExpressionError
 from ticketops.options import AlertsOptions, RuleOptions, TargetOptions
@@ -28,6 +30,7 @@ OPTIONS = AlertsOptions(
     targets={"ops": TargetOptions(url="json://127.0.0.1")},
     delivery_timeout=0.5,
 )
+PARCELS = replace(STATES, machine="parcel")
 DEEP = everything(dead_letters={"bookings": said(replace(LETTERS, depth=101))})
 
 
@@ -80,10 +83,47 @@ def test_a_source_that_does_not_answer_resolves_nothing(store: SqlAlertStore) ->
     assert [alert.phase for alert in store.alerts()] == [Phase.FIRING]
 
 
-def test_a_rule_that_was_removed_takes_its_alerts_along(store: SqlAlertStore) -> None:
+def told(store: SqlAlertStore) -> list[tuple[str, str]]:
+    target = Kept()
+    delivery(store, target).deliver()
+    return [(message.notice.value, message.subject) for message in target.messages]
+
+
+def test_a_rule_that_was_removed_resolves_its_alerts(store: SqlAlertStore) -> None:
     look(store, DEEP)
     look(store, DEEP, options=replace(OPTIONS, rules={}))
-    assert store.alerts() == []
+    assert [alert.phase for alert in store.alerts()] == [Phase.RESOLVED]
+    assert told(store) == [("fired", "bookings"), ("resolved", "bookings")]
+
+
+def test_a_subject_that_is_gone_is_resolved_and_one_that_was_only_pending_is_forgotten(store: SqlAlertStore) -> None:
+    rules = {"slow": replace(OPTIONS.rules["deep"], for_seconds=600.0), "deep": OPTIONS.rules["deep"]}
+    options = replace(OPTIONS, rules=rules)
+    look(store, DEEP, everything(dead_letters={}), everything(dead_letters={}), options=options)
+    assert [(alert.rule, alert.phase) for alert in store.alerts()] == [("deep", Phase.RESOLVED)]
+    assert told(store) == [("fired", "bookings"), ("resolved", "bookings")]
+
+
+def lags(*groups: tuple[str, Verdict]) -> Snapshot:
+    return everything(lag=said(tuple(replace(group(verdict, 9), group=name) for name, verdict in groups)))
+
+
+def test_a_group_that_is_gone_is_resolved_though_another_does_not_answer(store: SqlAlertStore) -> None:
+    options = replace(OPTIONS, rules={"stopped": RuleOptions(when="lag.verdict == STOP")})
+    stopped = lags(("gone", Verdict.STOP), ("silent", Verdict.STOP))
+    silent = everything(lag=Reading(asked_at=NOW, error="timed out"))
+    look(store, stopped, silent, options=options)
+    assert {alert.phase for alert in store.alerts()} == {Phase.FIRING}
+    look(store, lags(("silent", Verdict.UNKN)), options=options)
+    assert {alert.subject: alert.phase for alert in store.alerts()} == {"gone": Phase.RESOLVED, "silent": Phase.FIRING}
+
+
+def test_a_machine_that_does_not_answer_keeps_the_alerts_of_its_states(store: SqlAlertStore) -> None:
+    options = replace(OPTIONS, rules={"stuck": RuleOptions(when="state.stuck > 0")})
+    stuck = everything(states={"booking": said(replace(STATES, stuck={"PAYMENT_PENDING": 1}))})
+    lost = everything(states={"booking": Reading(asked_at=NOW, error="timed out"), "parcel": said(PARCELS)})
+    look(store, stuck, lost, options=options)
+    assert [alert.phase for alert in store.alerts()] == [Phase.FIRING]
 
 
 def test_a_rule_that_is_none_is_refused_at_the_start(store: SqlAlertStore) -> None:
@@ -177,26 +217,30 @@ def queued(store: SqlAlertStore) -> Message:
 
 def test_apprise_takes_the_message_along(store: SqlAlertStore, web: tuple[str, type[_Web]]) -> None:
     address, handler = web
-    open_target("ops", f"json://{address}/hook").send(queued(store), 5)
+    open_target("ops", f"json://{address}/hook", timedelta(0)).send(queued(store), 5)
     [(path, body)] = handler.seen
     assert path == "/hook"
     assert body["title"] == "[WARNING] deep: bookings"
     assert "101 in bookings" in body["message"]
     handler.status = 500
     with pytest.raises(BackendUnavailable):
-        open_target("ops", f"json://{address}/hook").send(queued(store), 5)
+        open_target("ops", f"json://{address}/hook", timedelta(0)).send(queued(store), 5)
 
 
-def test_the_alertmanager_gets_its_own_form(store: SqlAlertStore, web: tuple[str, type[_Web]]) -> None:
+@pytest.mark.parametrize(("repeat", "least"), [(0, 24 * 29), (4, 4), (24, 24)])
+def test_the_alertmanager_gets_its_own_form(
+    store: SqlAlertStore, web: tuple[str, type[_Web]], repeat: int, least: int
+) -> None:
     address, handler = web
-    open_target("am", f"alertmanager://{address}/prefix/").send(queued(store), 5)
+    open_target("am", f"alertmanager://{address}/prefix/", timedelta(hours=repeat)).send(queued(store), 5)
     [(path, [alert])] = handler.seen
     assert path == "/prefix/api/v2/alerts"
     assert (alert["labels"]["alertname"], alert["labels"]["subject"]) == ("deep", "bookings")
-    assert alert["endsAt"] > alert["startsAt"]
+    lasts = datetime.fromisoformat(alert["endsAt"]) - datetime.fromisoformat(alert["startsAt"])
+    assert lasts > timedelta(hours=least), "it ends before anybody says that it goes on"
 
 
 def test_a_url_that_is_none_is_not_shown() -> None:
     with pytest.raises(ConfigError) as caught:
-        open_target("ops", "nosuch://user:s3cret@host")
+        open_target("ops", "nosuch://user:s3cret@host", timedelta(0))
     assert "s3cret" not in f"{caught.value}{caught.value.hint}"

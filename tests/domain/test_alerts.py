@@ -122,6 +122,7 @@ def run(
             message="m",
             hold=timedelta(seconds=hold),
             repeat=timedelta(seconds=repeat),
+            patience=timedelta(seconds=100),
         )
         alert = after.alert
         seen.append((alert.phase if alert else None, after.notice))
@@ -145,6 +146,18 @@ def test_what_does_not_hold_for_long_enough_is_told_to_nobody() -> None:
         (None, None),
         (Phase.PENDING, None),
     ]
+
+
+def test_time_in_which_nobody_looked_is_no_time_for_which_it_held() -> None:
+    assert run((0, True), (3600, True), (3659, True), (3660, True), hold=60) == [
+        (Phase.PENDING, None),
+        (Phase.PENDING, None),
+        (Phase.PENDING, None),
+        (Phase.FIRING, Notice.FIRED),
+    ]
+    unanswered = [(at, None) for at in range(10, 3600, 10)]
+    assert run((0, True), *unanswered, (3600, True), hold=60)[-1] == (Phase.PENDING, None)
+    assert run((0, True), (3600, True), (7200, False))[1:] == [(Phase.FIRING, None), (Phase.RESOLVED, Notice.RESOLVED)]
 
 
 def test_silence_neither_fires_nor_resolves() -> None:
@@ -182,7 +195,7 @@ def test_every_resolution_follows_a_firing(steps: list[tuple[int, bool | None]])
 def test_a_silence_keeps_an_alert_back_and_no_more() -> None:
     def look(alert: Alert | None, at: float, holds: bool, *, silenced: bool) -> Next:
         moment = START + timedelta(seconds=at)
-        spans = {"hold": timedelta(0), "repeat": timedelta(0)}
+        spans = {"hold": timedelta(0), "repeat": timedelta(0), "patience": timedelta(minutes=5)}
         return step(alert, holds, moment, rule="r", subject="s", message="m", silenced=silenced, **spans)
 
     first = look(None, 0, holds=True, silenced=True)

@@ -67,12 +67,18 @@ CASES: Mapping[str, tuple[dict[str, Any], str, Grade]] = {
         "LATE",
         Grade.WARN,
     ),
+    "compensation failed": ({"compensations": said(replace(COMPENSATIONS, failed=2))}, "FAILED", Grade.WARN),
+    "transitions against the table": ({"states": {"booking": said(replace(STATES, invalid=2))}}, "INVALID", Grade.WARN),
+    "outbox has given events up": ({"outbox": said(replace(OUTBOX, dead=2))}, "DEAD", Grade.WARN),
     "compensation never picked": ({"compensations": said(replace(COMPENSATIONS, never=1))}, "NEVER", Grade.WARN),
     "email without entry": ({"emails": said(replace(EMAILS, pending=1, without_entry=1))}, "NEVER", Grade.WARN),
     "email late": ({"emails": said(replace(EMAILS, pending=1, oldest_seconds=901.0))}, "LATE", Grade.WARN),
     "email failed": ({"emails": said(replace(EMAILS, failed=1))}, "FAILED", Grade.WARN),
     "queue slow": ({"queues": said(replace(QUEUES, depth=9, oldest_seconds=301.0))}, "SLOW", Grade.WARN),
     "alerts fire": ({"alerts": said(replace(ALERTS, firing=1))}, "FIRING", Grade.WARN),
+    "alerts that nobody evaluates": ({"alerts": said(replace(ALERTS, evaluated_seconds=46.0))}, "SILENT", Grade.BAD),
+    "alerts by the hour": ({"alerts": said(replace(ALERTS, evaluated_seconds=46.0, interval=3600.0))}, "OK", Grade.OK),
+    "alerts never evaluated": ({"alerts": said(replace(ALERTS, evaluated_seconds=None))}, "SILENT", Grade.BAD),
     "alerts unsent": ({"alerts": said(replace(ALERTS, undelivered=1, last_error="504"))}, "UNSENT", Grade.BAD),
 }
 
@@ -125,6 +131,13 @@ def test_where_all_is_well_every_area_has_a_line_and_none_asks_for_anything() ->
     areas = {"backend", "lag", "dlq", "outbox", "relay", "state", "compensations", "emails", "queues", "alerts"}
     assert {line.area for line in lines} == areas
     assert not any(line.next for line in lines)
+
+
+def test_another_machine_is_named_in_the_next_command() -> None:
+    parcels = replace(STATES, machine="parcel", stuck={"PACKED": 1}, expired=1, invalid=1)
+    lines = checks(snapshot(states={"parcel": said(parcels)}), BOUNDS)
+    assert [line.subject for line in lines] == ["parcel PACKED", "parcel expired", "parcel invalid"]
+    assert all("--machine parcel" in line.next for line in lines)
 
 
 def test_a_foreign_name_in_a_next_command_is_one_word_of_it() -> None:

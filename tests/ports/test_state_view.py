@@ -9,7 +9,7 @@ import pytest
 
 from support.machines import MachineBox, MemoryMachineBox, PostgresMachineBox, booking
 from ticketops.domain.bookings import BOOKING
-from ticketops.domain.history import Flaw, Life, faults
+from ticketops.domain.history import Flaw, Life, breaks, faults
 from ticketops.ports.states import StateView
 
 
@@ -83,6 +83,38 @@ def test_what_waits_too_long_with_the_expired_first(box: MachineBox, view: State
     count, found = view.waiting({"PAYMENT_PENDING": 100}, limit=1)
     assert (count, len(found)) == (3, 1)
     assert view.waiting({}, limit=1) == (0, [])
+
+
+def test_who_stands_where_without_those_at_rest(box: MachineBox, view: StateView) -> None:
+    old = put(box, "PAYMENT_PENDING", changed=5)
+    box.record(old, "SEATS_RESERVED", "REQUEST_PAYMENT", "PAYMENT_PENDING", ago=500)
+    put(box, "PAYMENT_PENDING", changed=300)
+    put(box, "PAYMENT_PENDING", expires_in=-5)
+    put(box, "PENDING", changed=300)
+    put(box, "CONFIRMED", changed=900, expires_in=-5)
+    put(box, "ODD")
+    found = view.standing({"PAYMENT_PENDING": 100, "PENDING": 1000}, newest=10)
+    assert {one.state: (one.count, one.expired) for one in found.states} == {
+        "PENDING": (1, 0),
+        "PAYMENT_PENDING": (3, 1),
+        "ODD": (1, 0),
+    }
+    [late] = found.late
+    assert (late.state, late.count) == ("PAYMENT_PENDING", 2), "what has expired is not late by that"
+    assert 499 < (found.at - late.since).total_seconds() < 600
+    assert view.standing({}, newest=10).late == ()
+
+
+def test_the_newest_moves_of_the_last_hour(box: MachineBox, view: StateView) -> None:
+    key = put(box, "RESERVING")
+    box.record(key, "PENDING", "FAIL", "FAILED", ago=7200)
+    for number in range(3):
+        box.record(key, "PENDING", "RESERVE_SEATS", "RESERVING", ago=100 - number)
+    box.record(key, "RESERVING", "CONFIRM", "CONFIRMED")
+    told = [(one.source, one.target, one.count) for one in view.standing({}, newest=10).moves]
+    assert told == [("PENDING", "RESERVING", 3), ("RESERVING", "CONFIRMED", 1)]
+    assert sum(one.count for one in view.standing({}, newest=2).moves) == 2
+    assert [breaks(BOOKING, one) for one in view.standing({}, newest=10).moves] == [None, Flaw.NOT_ALLOWED]
 
 
 def test_what_is_overdue_longest_first(box: MachineBox, view: StateView) -> None:

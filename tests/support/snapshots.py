@@ -37,7 +37,7 @@ STATES = StateFigures(
 COMPENSATIONS = CompensationFigures(due=0, never=0, failed=0, oldest_due_seconds=None)
 EMAILS = EmailFigures(pending=0, oldest_seconds=None, without_entry=0, failed=0)
 QUEUES = RedisQueueFigures(depth=0, queues=0, oldest_seconds=None)
-ALERTS = AlertFigures(firing=0, pending=0, undelivered=0)
+ALERTS = AlertFigures(firing=0, pending=0, undelivered=0, evaluated_seconds=3.0)
 
 
 def said(value: Any) -> Reading[Any]:

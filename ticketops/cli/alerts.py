@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ticketops.services.alerts.delivery import Delivery
     from ticketops.services.alerts.desk import AlertDesk
     from ticketops.services.alerts.evaluator import Evaluator, Judged
+    from ticketops.services.overview.exporter import SnapshotExporter
     from ticketops.services.overview.status import Overview
 
 app = typer.Typer(no_args_is_help=True)
@@ -73,6 +75,8 @@ def check(ctx: typer.Context) -> int:
 @app.command("list")
 def list_(ctx: typer.Context) -> int:
     """List alerts that are pending, fire, or were resolved within a day, and silences; ends with 8 where one fires."""
+    from ticketops.domain.overview.rules import EVALUATED  # noqa: PLC0415 - `--help` must not pay for it
+
     inv = invocation(ctx)
     with _store(inv) as store:
         now, alerts, silences, figures = store.now(), store.alerts(), store.silences(), store.figures()
@@ -88,6 +92,8 @@ def list_(ctx: typer.Context) -> int:
         inv.out.note(f"{figures.undelivered} messages could not be delivered: {figures.last_error}")
     if figures.evaluated_seconds is None:
         inv.out.note("nothing was evaluated yet; start `ticketops alerts run`")
+    elif figures.evaluated_seconds > EVALUATED * inv.config.alerts.interval:
+        inv.out.note(f"nothing was evaluated for {figures.evaluated_seconds:.0f} s; is `ticketops alerts run` there?")
     return ExitCode.BREACHED if figures.firing else ExitCode.DONE
 
 
@@ -153,10 +159,13 @@ def unsilence(
 @app.command()
 def run(ctx: typer.Context) -> int:
     """Evaluate the rules again and again and tell the targets; of several, one evaluates and the others stand by."""
-    from ticketops.cli.daemons import run_loop, take_signals  # noqa: PLC0415
+    from ticketops.cli.daemons import exposed, run_loop, take_signals  # noqa: PLC0415
     from ticketops.cli.process import configure_logs  # noqa: PLC0415
+    from ticketops.services.alerts.evaluator import LEASE  # noqa: PLC0415
+    from ticketops.services.exposition import Health, Probes  # noqa: PLC0415
     from ticketops.services.guard import Access, require_writable  # noqa: PLC0415
     from ticketops.services.loop import Loop  # noqa: PLC0415
+    from ticketops.services.overview.exporter import SnapshotExporter  # noqa: PLC0415
     from ticketops.wiring.alerts import open_delivery, open_evaluator  # noqa: PLC0415
 
     inv = invocation(ctx)
@@ -164,8 +173,13 @@ def run(ctx: typer.Context) -> int:
     require_writable(Access(config.context, config.read_only), "alerts run")
     configure_logs(config.log, inv.settings.secrets)
     stopping = take_signals(config.log)
-    with _store(inv) as store, _overview(inv) as overview:
-        round_ = _Round(open_evaluator(config, store), open_delivery(config, store), overview, config.alerts.interval)
+    stale = LEASE * config.alerts.interval + config.alerts.delivery_timeout
+    exporter = SnapshotExporter(config.status, now=lambda: datetime.now(UTC), stale_after=stale)
+    probes = Probes(lambda: Health(ok=not failures, reason="alive"), exporter.ready, exporter.exposition)
+    with _store(inv) as store, _overview(inv) as overview, exposed(config.http, probes):
+        round_ = _Round(
+            open_evaluator(config, store), open_delivery(config, store), overview, exporter, config.alerts.interval
+        )
         loop = Loop("alerts", round_, on_fatal=failures.append)
         run_loop(loop, failures, stopping, config.alerts.delivery_timeout + config.status.timeout)
     return ExitCode.DONE
@@ -174,15 +188,25 @@ def run(ctx: typer.Context) -> int:
 class _Round:
     """One evaluation, and the deliveries that are due."""
 
-    def __init__(self, evaluator: "Evaluator", delivery: "Delivery", overview: "Overview", interval: float) -> None:
+    def __init__(
+        self,
+        evaluator: "Evaluator",
+        delivery: "Delivery",
+        overview: "Overview",
+        exporter: "SnapshotExporter",
+        interval: float,
+    ) -> None:
         import structlog  # noqa: PLC0415 - only daemons log
 
-        self._evaluator, self._delivery, self._overview, self._interval = evaluator, delivery, overview, interval
+        self._evaluator, self._delivery, self._overview = evaluator, delivery, overview
+        self._exporter, self._interval = exporter, interval
         self._log = structlog.get_logger("ticketops").bind(part="alerts")
         self._leads: bool | None = None
 
     def __call__(self) -> float:
-        leads = self._evaluator.evaluate(self._overview.look().snapshot)
+        snapshot = self._overview.look().snapshot
+        self._exporter.show(snapshot)
+        leads = self._evaluator.evaluate(snapshot)
         if leads is not self._leads:
             self._leads = leads
             self._log.info("evaluates" if leads else "stands by", every_seconds=self._interval)

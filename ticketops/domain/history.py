@@ -43,6 +43,28 @@ class StateCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """Subjects that have been in one state for longer than it may last."""
+
+    state: str
+    count: int
+    since: datetime
+    """When the one that has waited longest came into it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A machine's subjects at one moment, without those that may stay where they are for ever."""
+
+    at: datetime
+    states: tuple[StateCount, ...]
+    """Those in which somebody is."""
+    late: tuple[Late, ...]
+    moves: tuple[MoveCount, ...]
+    """Of the newest transitions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineStats:
     """Everything `state stats` shows."""
 
@@ -147,16 +169,21 @@ def faults(machine: Machine, life: Life, *, kept_since: datetime | None, settled
     yield from _of_end(machine, life, settled)
 
 
-def _of_row(machine: Machine, row: Transition) -> Iterator[Fault]:
+def breaks(machine: Machine, row: "Transition | MoveCount") -> Flaw | None:
+    """What is wrong with one move by itself; None where the table has it."""
     if is_creation(machine, row):
-        return
+        return None
     if not machine.allows(row.source, row.target):
-        yield Fault(key=row.key, flaw=Flaw.NOT_ALLOWED, text=_shown(row), at=row.at)
-        return
+        return Flaw.NOT_ALLOWED
     led_to = machine.targets.get((row.source, row.event)) if row.event else None
-    if led_to is not None and led_to != row.target:
-        text = f"{_shown(row)}; it leads to {led_to}"
-        yield Fault(key=row.key, flaw=Flaw.WRONG_EVENT, text=text, at=row.at)
+    return None if led_to in {None, row.target} else Flaw.WRONG_EVENT
+
+
+def _of_row(machine: Machine, row: Transition) -> Iterator[Fault]:
+    flaw = breaks(machine, row)
+    if flaw is not None:
+        led_to = f"; it leads to {machine.targets[row.source, row.event or '']}" if flaw is Flaw.WRONG_EVENT else ""
+        yield Fault(key=row.key, flaw=flaw, text=_shown(row) + led_to, at=row.at)
 
 
 def _of_beginning(machine: Machine, life: Life, kept_since: datetime | None) -> Iterator[Fault]:
@@ -184,7 +211,7 @@ def _of_end(machine: Machine, life: Life, settled: datetime) -> Iterator[Fault]:
         yield Fault(key=life.key, flaw=Flaw.STATE_DIFFERS, text=text, at=life.updated_at or last.at)
 
 
-def is_creation(machine: Machine, row: Transition) -> bool:
+def is_creation(machine: Machine, row: "Transition | MoveCount") -> bool:
     """True for the row that tells of a subject's making."""
     return row.event == machine.creation and row.source == row.target == machine.initial
 

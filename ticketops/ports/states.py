@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ticketops.domain.history import Clue, Life, MoveCount, StateCount, Stay, Waiting
+from ticketops.domain.history import Clue, Life, MoveCount, Standing, StateCount, Stay, Waiting
 from ticketops.domain.subjects import Subject, Transition
 
 
@@ -33,6 +33,13 @@ class StateView(Protocol):
 
     def states(self) -> list[StateCount]:
         """How many subjects are in each state now; every state of the machine is there."""
+
+    def standing(self, limits: Mapping[str, float], *, newest: int) -> Standing:
+        """The subjects that are not at rest: how many in each state, and of those with a limit in seconds, who is over.
+
+        `newest` transitions of the last hour at most are told. Subjects at rest are not read where there is the index
+        that `db upgrade` makes.
+        """
 
     def waiting(self, limits: Mapping[str, float], *, limit: int) -> tuple[int, list[Waiting]]:
         """Subjects that are in a state for more than its limit in seconds: how many, and the worst ones.

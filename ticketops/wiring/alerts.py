@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ def open_target(config: "Config", name: str) -> "Target":
     """A target by its name; ConfigError where it cannot be made, or its file cannot be read."""
     from ticketops.backends.notify.targets import open_target as opened  # noqa: PLC0415 - loads an HTTP client
 
-    return opened(name, _url(name, config.alerts.targets[name]))
+    repeat = timedelta(hours=config.alerts.repeat_hours)
+    return opened(name, _url(name, config.alerts.targets[name]), repeat)
 
 
 def open_evaluator(config: "Config", store: "AlertStore") -> "Evaluator":

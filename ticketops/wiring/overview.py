@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ticketops.backends.kafka.figures import KafkaFigures
     from ticketops.backends.postgres.figures import PostgresFigures
     from ticketops.config import Config
-    from ticketops.domain.overview.snapshot import StateFigures
+    from ticketops.domain.overview.snapshot import AlertFigures, StateFigures
+    from ticketops.ports.alerts import AlertStore
     from ticketops.ports.relay import ShardLeases
     from ticketops.ports.states import StateView
     from ticketops.services.overview.collector import Part
@@ -138,5 +139,8 @@ def _alerts(config: "Config") -> "Iterator[Part]":
     from ticketops.services.overview.parts import Question  # noqa: PLC0415
     from ticketops.wiring.alerts import open_alert_store  # noqa: PLC0415
 
+    def figures(asked: "AlertStore", _: float) -> "AlertFigures":
+        return replace(asked.figures(), interval=config.alerts.interval)
+
     if config.alerts.targets:
-        yield Question(("alerts",), lambda _: open_alert_store(config), lambda asked, _: asked.figures())
+        yield Question(("alerts",), lambda _: open_alert_store(config), figures)

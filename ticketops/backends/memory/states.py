@@ -1,12 +1,12 @@
 """The port StateView in memory, over the rows of backends.memory.transitions."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import quantiles
 
 from ticketops.backends.memory.transitions import MemoryMachineRows
-from ticketops.domain.history import Life, MoveCount, StateCount, Stay, Waiting, is_creation
+from ticketops.domain.history import Late, Life, MoveCount, Standing, StateCount, Stay, Waiting, is_creation
 from ticketops.domain.machine import Machine
 from ticketops.domain.subjects import Subject, Transition
 from ticketops.ports.states import Lives
@@ -36,6 +36,21 @@ class MemoryStateView:
         named = [*self._machine.states, *sorted(state for state in counts if state not in self._machine.states)]
         return [StateCount(state=state, count=counts[state], expired=expired[state]) for state in named]
 
+    def standing(self, limits: Mapping[str, float], *, newest: int) -> Standing:
+        """See ports.StateView."""
+        now, resting = self.now(), self._machine.resting
+        since: dict[str, list[datetime]] = defaultdict(list)
+        for one in self.waiting(limits, limit=len(self._rows.subjects))[1]:
+            state = one.subject.state
+            if one.since and one.since < now - timedelta(seconds=limits[state]):
+                since[state].append(one.since)
+        return Standing(
+            at=now,
+            states=tuple(one for one in self.states() if one.count and one.state not in resting),
+            late=tuple(Late(state=state, count=len(some), since=min(some)) for state, some in sorted(since.items())),
+            moves=tuple(_counted(list(self._since(3600))[-newest:])),
+        )
+
     def waiting(self, limits: Mapping[str, float], *, limit: int) -> tuple[int, list[Waiting]]:
         """See ports.StateView."""
         found = [one for subject in self._subjects() if subject.state in limits for one in self._waits(subject, limits)]
@@ -56,14 +71,7 @@ class MemoryStateView:
 
     def moves(self, window: float) -> list[MoveCount]:
         """See ports.StateView."""
-        rows = self._since(window)
-        counts = Counter((row.source, row.event, row.target) for row in rows)
-        return [
-            MoveCount(source=source, event=event, target=target, count=count)
-            for (source, event, target), count in sorted(
-                counts.items(), key=lambda item: (-item[1], item[0][0], item[0][1] or "", item[0][2])
-            )
-        ]
+        return _counted(self._since(window))
 
     def stays(self, window: float) -> list[Stay]:
         """See ports.StateView."""
@@ -143,6 +151,16 @@ class MemoryStateView:
     def _over(self, subject: Subject) -> bool:
         passed = subject.expires_at is not None and subject.expires_at <= self.now()
         return passed and subject.state in self._machine.expiring
+
+
+def _counted(rows: Iterable[Transition]) -> list[MoveCount]:
+    counts = Counter((row.source, row.event, row.target) for row in rows)
+    return [
+        MoveCount(source=source, event=event, target=target, count=count)
+        for (source, event, target), count in sorted(
+            counts.items(), key=lambda item: (-item[1], item[0][0], item[0][1] or "", item[0][2])
+        )
+    ]
 
 
 def _part(values: list[float], percent: int) -> float:

@@ -11,14 +11,19 @@ import httpx
 from ticketops.domain.alerts.lifecycle import Message, Notice
 from ticketops.errors import BackendError, BackendUnavailable, ConfigError
 
-_ENDS: Final = timedelta(hours=5)
-"""Without a reminder the Alertmanager takes an alert for resolved after this; longer than a reminder takes."""
+_MARGIN: Final = timedelta(hours=1)
+"""By how much a reminder may be late."""
+_NEVER: Final = timedelta(days=30)
+"""How long an alert lasts of which nobody is reminded."""
 
 
-def open_target(name: str, url: str) -> "AppriseTarget | AlertmanagerTarget":
-    """The target of a URL; ConfigError where nothing can be made of it. The URL is secret and never shown."""
+def open_target(name: str, url: str, repeat: timedelta) -> "AppriseTarget | AlertmanagerTarget":
+    """The target of a URL; ConfigError where nothing can be made of it. The URL is secret and never shown.
+
+    `repeat`: the time between two reminders; zero: there are none.
+    """
     if url.startswith(("alertmanager://", "alertmanagers://")):
-        return AlertmanagerTarget(url)
+        return AlertmanagerTarget(url, repeat + _MARGIN if repeat else _NEVER)
     return AppriseTarget(name, url)
 
 
@@ -53,7 +58,9 @@ class AppriseTarget:
 class AlertmanagerTarget:
     """Implements delivery.Target by the Alertmanager's API, version 2."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, lasting: timedelta) -> None:
+        """`lasting`: after it the Alertmanager takes an alert for resolved that it hears nothing more of."""
+        self._lasting = lasting
         parts = urlsplit(url)
         scheme = "https" if parts.scheme.endswith("s") else "http"
         path = parts.path.rstrip("/") + "/api/v2/alerts"
@@ -61,7 +68,7 @@ class AlertmanagerTarget:
 
     def send(self, message: Message, timeout: float) -> None:
         """See delivery.Target."""
-        ends = message.at if message.notice is Notice.RESOLVED else message.at + _ENDS
+        ends = message.at if message.notice is Notice.RESOLVED else message.at + self._lasting
         alert = {
             "labels": {
                 **dict(message.labels),

@@ -1,6 +1,6 @@
 """The port StateView on PostgreSQL. Indexes that it needs: see docs/state.md."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
@@ -12,7 +12,7 @@ from ticketops.backends.postgres.machine_layout import inspect
 from ticketops.backends.postgres.session import Session
 from ticketops.backends.postgres.states_sql import Queries, known_steps
 from ticketops.backends.postgres.subject_rows import subjects
-from ticketops.domain.history import Life, MoveCount, StateCount, Stay, Waiting
+from ticketops.domain.history import Late, Life, MoveCount, Standing, StateCount, Stay, Waiting
 from ticketops.domain.machine import Machine
 from ticketops.domain.subjects import Subject, Transition
 from ticketops.options import Places, PostgresOptions
@@ -46,7 +46,7 @@ class PostgresStateView:
     def _queries(self) -> Queries:
         if self._found is None:
             with self._session.use() as connection:
-                self._found = Queries(inspect(connection, self._postgres, self._places))
+                self._found = Queries(inspect(connection, self._postgres, self._places), self._machine)
         return self._found
 
     @contextmanager
@@ -75,12 +75,32 @@ class PostgresStateView:
     def states(self) -> list[StateCount]:
         """See ports.StateView."""
         found = {state: (count, expired) for state, count, expired in self._rows(self._queries.states)}
-        named = [*self._machine.states, *sorted(state for state in found if state not in self._machine.states)]
-        counts = ((state, *found.get(state, (0, 0))) for state in named)
-        return [
-            StateCount(state=state, count=count, expired=expired if state in self._machine.expiring else 0)
-            for state, count, expired in counts
-        ]
+        return [self._count(state, found) for state in self._named(found)]
+
+    def _named(self, found: Iterable[str]) -> list[str]:
+        """The machine's states, and those that it does not know."""
+        return [*self._machine.states, *sorted(state for state in found if state not in self._machine.states)]
+
+    def _count(self, state: str, found: Mapping[str, tuple[int, int]]) -> StateCount:
+        count, expired = found.get(state, (0, 0))
+        return StateCount(state=state, count=count, expired=expired if state in self._machine.expiring else 0)
+
+    def standing(self, limits: Mapping[str, float], *, newest: int) -> Standing:
+        """See ports.StateView."""
+        queries = self._queries
+        allowed = {"states": list(limits), "limits": list(limits.values())}
+        with self._reading() as connection:
+            [(at,)] = connection.execute(b"SELECT now()").fetchall()
+            found = connection.execute(queries.open).fetchall()
+            late = connection.execute(queries.late, allowed).fetchall() if limits else []
+            moves = connection.execute(queries.newest, {"newest": newest}).fetchall()
+        counts = {state: (count, expired) for state, count, expired in found}
+        return Standing(
+            at=at,
+            states=tuple(self._count(state, counts) for state in self._named(counts) if state in counts),
+            late=tuple(Late(state=state, count=count, since=since) for state, count, since in late),
+            moves=tuple(_moves(moves)),
+        )
 
     def waiting(self, limits: Mapping[str, float], *, limit: int) -> tuple[int, list[Waiting]]:
         """See ports.StateView."""
@@ -109,8 +129,7 @@ class PostgresStateView:
 
     def moves(self, window: float) -> list[MoveCount]:
         """See ports.StateView."""
-        rows = self._rows(self._queries.moves, {"window": window})
-        return [MoveCount(source=source, event=event, target=target, count=n) for source, event, target, n in rows]
+        return _moves(self._rows(self._queries.moves, {"window": window}))
 
     def stays(self, window: float) -> list[Stay]:
         """See ports.StateView."""
@@ -160,6 +179,10 @@ class PostgresStateView:
     def close(self) -> None:
         """See ports.StateView."""
         self._session.close()
+
+
+def _moves(rows: Rows) -> list[MoveCount]:
+    return [MoveCount(source=source, event=event, target=target, count=n) for source, event, target, n in rows]
 
 
 def _transition(row: tuple[Any, ...]) -> Transition:

@@ -1,5 +1,6 @@
 """The statements of an operator's view of one machine, composed once from the tables as they were found."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -25,6 +26,24 @@ _HISTORY = """
 SELECT {recorded} FROM {history} h WHERE {hkey} = {one} AND {number} > %(after)s ORDER BY {number} LIMIT %(limit)s"""
 _STATES = """
 SELECT {state}::text, count(*), {expired} FROM {table} b GROUP BY 1"""
+_OPEN = """
+SELECT {state}::text, count(*), {expired} FROM {table} b WHERE {state}::text <> ALL ({resting}) GROUP BY 1"""
+"""The states at rest stand in it as literals, so that the planner sees that the index of the others has it all."""
+_LATE = """
+SELECT state, count(*), min(since) FROM (
+  SELECT l.state, l.seconds, coalesce(last.at, {updated}) AS since
+  FROM {table} b JOIN unnest(%(states)s::text[], %(limits)s::float8[]) AS l (state, seconds) ON {state}::text = l.state
+  LEFT JOIN LATERAL (
+    SELECT CASE WHEN {to}::text = {state}::text THEN {at} END AS at
+    FROM {history} h WHERE {hkey} = {bkey} ORDER BY {number} DESC LIMIT 1
+  ) last ON true
+  WHERE {state}::text = ANY(%(states)s::text[])
+) waits WHERE since < now() - make_interval(secs => seconds) GROUP BY 1 ORDER BY 1"""
+_NEWEST = """
+SELECT {from_}::text, {event}::text, {to}::text, count(*) FROM (
+  SELECT * FROM {history} h ORDER BY {number} DESC LIMIT %(newest)s
+) h WHERE {at} >= now() - interval '1 hour' GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"""
+"""By number, which every history has an index of; one by time only the newer ones have."""
 _WAITING = """
 WITH waiting AS (
   SELECT {columns}, {taken}, coalesce(last.at, {updated}) AS since, last.event, {over} AS over
@@ -92,7 +111,7 @@ DELETE FROM {history} h USING (
 class Queries:
     """What is sent, as bytes."""
 
-    def __init__(self, layout: MachineLayout) -> None:
+    def __init__(self, layout: MachineLayout, machine: Machine) -> None:
         self.layout = layout
         statements = Statements(layout)
         self.columns = statements.columns
@@ -100,6 +119,9 @@ class Queries:
         shown = statements.shown
         self.history = self._made(_HISTORY, one=_parameter("key", layout.history_key_type))
         self.states = self._made(_STATES)
+        self.open = self._made(_OPEN, resting=_texts(sorted(machine.resting)))
+        self.late = self._made(_LATE)
+        self.newest = self._made(_NEWEST)
         self.waiting = self._made(_WAITING, **shown)
         self.overdue = self._made(_OVERDUE, **shown) if layout.has("expires_at") else b""
         self.moves = self._made(_MOVES)
@@ -168,6 +190,10 @@ class Queries:
 
 def _parameter(name: str, kind: str) -> sql.Composable:
     return sql.SQL("%({})s::{}").format(sql.SQL(name), sql.SQL(kind))
+
+
+def _texts(values: Sequence[str]) -> sql.Composable:
+    return sql.SQL("ARRAY[{}]::text[]").format(sql.SQL(", ").join([sql.Literal(value) for value in values]))
 
 
 def known_steps(machine: Machine) -> list[str]:

@@ -26,7 +26,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "dlq": ("queue", "kind", "depth", "oldest", "arrivals_5m", "arrivals_1h", "arrivals_24h", "new_groups"),
     "lag": ("group", "verdict", "grade", "lag", "oldest", "members", "state"),
     "state": ("machine", "state", "count", "stuck", "oldest", "limit"),
-    "machine": ("machine", "expired"),
+    "machine": ("machine", "expired", "invalid"),
     "compensations": ("due", "never", "failed", "oldest"),
     "emails": ("pending", "oldest", "without_entry", "failed"),
     "queues": ("depth", "shows", "oldest"),
@@ -137,7 +137,7 @@ def _states(snapshot: Snapshot) -> Iterator[Fact]:
             yield Fact("state", machine, None)
             yield Fact("machine", machine, None)
             continue
-        yield Fact("machine", machine, {"machine": machine, "expired": value.expired})
+        yield Fact("machine", machine, {"machine": machine, "expired": value.expired, "invalid": value.invalid})
         for state, stuck in value.stuck.items():
             values = {
                 "machine": machine,

@@ -49,7 +49,7 @@ class Next:
     notice: Notice | None = None
 
 
-def step(  # noqa: PLR0913 - what a look says, and the rule's two spans
+def step(  # noqa: PLR0913 - what a look says, and the spans
     alert: Alert | None,
     holds: bool | None,
     now: datetime,
@@ -59,18 +59,20 @@ def step(  # noqa: PLR0913 - what a look says, and the rule's two spans
     message: str,
     hold: timedelta,
     repeat: timedelta,
+    patience: timedelta,
     silenced: bool = False,
 ) -> Next:
     """Decide after one look. `holds` None (nothing is known) changes nothing: no answer neither fires nor resolves.
 
-    `repeat` of zero never reminds. What fires while it is `silenced` is told when the silence ends, if it fires still.
+    `repeat` of zero never reminds. A condition must hold anew for `hold` where nobody had an answer for longer than
+    `patience`. What fires while it is `silenced` is told when the silence ends, if it fires still.
     """
     if holds is None:
         return Next(alert)
     live = alert if alert is not None and alert.phase is not Phase.RESOLVED else None
     if not holds:
-        return _ended(live, now)
-    if live is None:
+        return ended(live, now)
+    if live is None or (live.phase is Phase.PENDING and now - live.seen_at > patience):
         live = Alert(rule=rule, subject=subject, phase=Phase.PENDING, since=now, seen_at=now, message=message)
     live = replace(live, seen_at=now, message=message)
     if live.phase is Phase.PENDING and now - live.since >= hold:
@@ -88,7 +90,8 @@ def _told(firing: Alert, now: datetime, repeat: timedelta) -> Next:
     return Next(firing)
 
 
-def _ended(live: Alert | None, now: datetime) -> Next:
+def ended(live: Alert | None, now: datetime) -> Next:
+    """What becomes of an alert that is not resolved yet, when its condition holds no longer or its subject is gone."""
     if live is None or live.phase is Phase.PENDING:
         return Next(None)
     resolved = replace(live, phase=Phase.RESOLVED, resolved_at=now, seen_at=now)

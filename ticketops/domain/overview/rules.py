@@ -18,6 +18,8 @@ from ticketops.domain.overview.snapshot import (
     StateFigures,
 )
 
+EVALUATED = 3.0
+"""Intervals without a look after which nobody evaluates any more."""
 _TOPICS = 3
 """Topics that fit a line."""
 
@@ -57,6 +59,18 @@ def outbox(value: OutboxFigures, bounds: Thresholds, _: Trends) -> Iterator[Chec
             threshold=0,
             note="aggregates wait for a retry or for you",
             next="ticketops outbox list --state retrying",
+        )
+    if value.dead:
+        yield Check(
+            area="outbox",
+            subject="dead",
+            word="DEAD",
+            grade=Grade.WARN,
+            value=value.dead,
+            unit=Unit.COUNT,
+            threshold=0,
+            note="events that the relay gave up",
+            next="ticketops outbox list --state dead",
         )
 
 
@@ -129,7 +143,7 @@ def _next_of(group: GroupLag) -> str:
 
 
 def states(value: StateFigures, _: Thresholds, __: Trends) -> Iterator[Check]:
-    """STUCK: longer in a state than its limit; EXPIRED: past expires_at."""
+    """STUCK: longer in a state than its limit; EXPIRED: past expires_at; INVALID: moved against the machine's table."""
     other = value.machine != "booking"
     prefix, flag = (f"{value.machine} ", f" --machine {shlex.quote(value.machine)}") if other else ("", "")
     for state, number in value.stuck.items():
@@ -156,24 +170,37 @@ def states(value: StateFigures, _: Thresholds, __: Trends) -> Iterator[Check]:
         threshold=0,
         next=f"ticketops state expire --dry-run{flag}" if value.expired else "",
     )
+    if value.invalid:
+        yield Check(
+            area="state",
+            subject=f"{prefix}invalid",
+            word="INVALID",
+            grade=Grade.WARN,
+            value=value.invalid,
+            unit=Unit.COUNT,
+            threshold=0,
+            note="transitions of the last hour that the table does not have",
+            next=f"ticketops state verify{flag}",
+        )
 
 
 def compensations(value: CompensationFigures, bounds: Thresholds, _: Trends) -> Iterator[Check]:
-    """LATE: due for longer than the bound; NEVER: rows that the service will not pick."""
+    """LATE: due for longer than the bound; NEVER: rows that the service will not pick; FAILED: given up."""
     late = _over(value.oldest_due_seconds, bounds.compensations_due)
-    wrong = late or bool(value.never)
+    word = "LATE" if late else "NEVER" if value.never else "FAILED" if value.failed else "OK"
+    never = _counted(value.never, "without next_retry_at are never picked")
     yield Check(
         area="compensations",
         subject="due",
-        word="LATE" if late else "NEVER" if value.never else "OK",
-        grade=Grade.WARN if wrong else Grade.OK,
+        word=word,
+        grade=Grade.OK if word == "OK" else Grade.WARN,
         value=value.due + value.never,
         unit=Unit.COUNT,
         threshold=bounds.compensations_due,
         threshold_unit=Unit.SECONDS,
         age_seconds=value.oldest_due_seconds,
-        note=_counted(value.never, "without next_retry_at are never picked"),
-        next="ticketops dlq doctor --queue compensations" if wrong else "",
+        note=_joined([never, _counted(value.failed, "failed for good")]),
+        next="" if word == "OK" else f"ticketops dlq {'stats' if word == 'FAILED' else 'doctor'} --queue compensations",
     )
 
 
@@ -216,18 +243,22 @@ def queues(value: RedisQueueFigures, bounds: Thresholds, _: Trends) -> Iterator[
 
 
 def alerts(value: AlertFigures, _: Thresholds, __: Trends) -> Iterator[Check]:
-    """UNSENT: a message that could not be delivered; FIRING: rules that hold."""
-    word = "UNSENT" if value.undelivered else "FIRING" if value.firing else "OK"
+    """SILENT: nobody evaluates; UNSENT: a message that could not be delivered; FIRING: rules that hold."""
+    seconds, most = value.evaluated_seconds, EVALUATED * value.interval
+    silent = seconds is None or seconds > most
+    word = "SILENT" if silent else "UNSENT" if value.undelivered else "FIRING" if value.firing else "OK"
+    since = "no rule was ever looked at" if seconds is None else f"no rule was looked at for {seconds:.0f} s"
+    note = since if silent else value.last_error if value.undelivered else _counted(value.pending, "pending")
     yield Check(
         area="alerts",
         subject="rules",
         word=word,
-        grade=Grade.BAD if value.undelivered else Grade.WARN if value.firing else Grade.OK,
+        grade=Grade.BAD if silent or value.undelivered else Grade.WARN if value.firing else Grade.OK,
         value=value.firing,
         unit=Unit.COUNT,
         threshold=0,
-        note=value.last_error if value.undelivered else _counted(value.pending, "pending"),
-        next="ticketops alerts list" if word != "OK" else "",
+        note=note,
+        next="" if word == "OK" else "ticketops alerts run" if silent else "ticketops alerts list",
     )
 
 

@@ -186,7 +186,7 @@ class StateFigures:
 
     machine: str
     counts: Mapping[str, int]
-    """Those that are not in a terminal or success state; others only where counting them is cheap."""
+    """Those in which none may stay for ever."""
     stuck: Mapping[str, int]
     """State = objects in it for longer than its limit."""
     limits: Mapping[str, float]
@@ -195,6 +195,8 @@ class StateFigures:
     """State = seconds that the oldest has been in it."""
     expired: int
     """Past expires_at, and their expiry would move them."""
+    invalid: int = 0
+    """Transitions of the last hour, of the newest 2,000, that the machine's table does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +219,7 @@ class EmailFigures:
     pending: int
     oldest_seconds: float | None
     without_entry: int
-    """Pending rows without an entry in the Redis list, older than a minute: never sent."""
+    """Pending rows without an entry in the Redis list, older than ten minutes: never sent."""
     failed: int
     """Failed within 24 hours."""
 
@@ -245,6 +247,8 @@ class AlertFigures:
     last_error: str = ""
     evaluated_seconds: float | None = None
     """Since the last evaluation; None: never."""
+    interval: float = 15.0
+    """Seconds that should lie between two evaluations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ticketops.domain.alerts.facts import Fact, facts
-from ticketops.domain.alerts.lifecycle import Alert, Message, Next, Notice, Silence, step
+from ticketops.domain.alerts.lifecycle import Alert, Message, Next, Notice, Silence, ended, step
 from ticketops.domain.alerts.rules import Condition, Rule, compiled, message
 from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.options.alerts import AlertsOptions, RuleOptions
@@ -74,13 +74,11 @@ class Evaluator:
         known = {(alert.rule, alert.subject): alert for alert in self._store.alerts()}
         silences = self._store.silences()
         judged = list(self._judge.judge(snapshot))
-        changes = [(one, self._step(one, known, silences, now)) for one in judged]
-        gone = [alert for one, after in changes if after.alert is None and (alert := known.get(_key(one)))]
-        gone += self._orphans(known, judged, snapshot)
-        kept = [
-            after.alert for one, after in changes if after.alert is not None and after.alert != known.get(_key(one))
-        ]
-        messages = [told for one, after in changes if after.notice for told in self._messages(one, after, now)]
+        changes = {_key(one): self._step(one, known, silences, now) for one in judged}
+        changes |= {key: ended(known[key], now) for key in self._orphans(known, judged, snapshot)}
+        gone = [alert for key, after in changes.items() if after.alert is None and (alert := known.get(key))]
+        kept = [after.alert for key, after in changes.items() if after.alert and after.alert != known.get(key)]
+        messages = [told for after in changes.values() for told in self._messages(after, now)]
         self._store.save(kept, [alert for alert in gone if alert.resolved_at is None], messages)
         self._store.evaluated(now)
         return True
@@ -97,36 +95,46 @@ class Evaluator:
             message=message(one.rule, one.fact) if one.holds else "",
             hold=timedelta(seconds=one.rule.hold),
             repeat=timedelta(hours=self._options.repeat_hours),
+            patience=timedelta(seconds=2 * LEASE * self._options.interval + self._options.delivery_timeout),
             silenced=any(silence.covers(one.rule.name, one.fact.subject, now) for silence in silences),
         )
 
     def _orphans(
         self, known: Mapping[tuple[str, str], Alert], judged: Sequence[Judged], snapshot: Snapshot
-    ) -> list[Alert]:
+    ) -> Iterator[tuple[str, str]]:
         """Alerts of rules that were removed, or of subjects that a source which answered no longer has."""
         seen = {_key(one) for one in judged}
-        silent = {fact.area for fact in facts(snapshot) if fact.values is None}
+        silent = [fact for fact in facts(snapshot) if fact.values is None]
         areas = {one.rule.name: one.fact.area for one in judged}
-        return [alert for key, alert in known.items() if key not in seen and areas.get(alert.rule) not in silent]
+        for key, alert in known.items():
+            hidden = any(fact.area == areas.get(alert.rule) and _has(fact, alert.subject) for fact in silent)
+            if key not in seen and not hidden and alert.resolved_at is None:
+                yield key
 
-    def _messages(self, one: Judged, after: Next, now: datetime) -> Iterator[Message]:
+    def _messages(self, after: Next, now: datetime) -> Iterator[Message]:
         if after.alert is None or after.notice is None:
             return
-        text = after.alert.message or message(one.rule, one.fact)
+        alert = after.alert
+        rule = self._options.rules.get(alert.rule) or RuleOptions(when="")
         for name, target in self._options.targets.items():
-            if one.rule.severity in target.severities:
+            if rule.severity in target.severities:
                 yield Message(
                     target=name,
                     notice=Notice(after.notice),
-                    rule=one.rule.name,
-                    subject=one.fact.subject,
-                    severity=one.rule.severity,
-                    text=text,
-                    labels=tuple(one.rule.labels.items()),
+                    rule=alert.rule,
+                    subject=alert.subject,
+                    severity=rule.severity,
+                    text=alert.message,
+                    labels=tuple(rule.labels.items()),
                     at=now,
-                    since=after.alert.since,
+                    since=alert.since,
                     due=now,
                 )
+
+
+def _has(silent: Fact, subject: str) -> bool:
+    """Whether a source that did not answer may have the subject: all of its area, or those of its machine."""
+    return not silent.subject or subject.startswith(f"{silent.subject}/")
 
 
 def _key(one: Judged) -> tuple[str, str]:

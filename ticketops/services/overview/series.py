@@ -126,9 +126,12 @@ def _states(snapshot: Snapshot) -> Iterator[Metric]:
     counts = [((value.machine, state), float(n)) for value in figures for state, n in value.counts.items()]
     stuck = [((value.machine, state), float(n)) for value in figures for state, n in value.stuck.items()]
     expired = [((value.machine,), float(value.expired)) for value in figures]
+    invalid = [((value.machine,), float(value.invalid)) for value in figures]
     yield Metric("ticketops_state_subjects", "Bookings, or another machine's subjects, by state", labels, counts)
     yield Metric("ticketops_state_stuck", "Subjects in a state for longer than its limit", labels, stuck)
     yield Metric("ticketops_state_expired", "Subjects past expires_at that have not ended", ("machine",), expired)
+    against = "Transitions of the last hour, of the newest, that the machine's table does not have"
+    yield Metric("ticketops_state_invalid", against, ("machine",), invalid)
 
 
 def _compensations(snapshot: Snapshot) -> Iterator[Metric]:
@@ -158,4 +161,6 @@ def _alerts(snapshot: Snapshot) -> Iterator[Metric]:
     if (value := _value(snapshot.alerts)) is None:
         return
     yield _single("ticketops_alerts_firing", "Alerts that fire", value.firing)
+    if value.evaluated_seconds is not None:
+        yield _single("ticketops_alerts_evaluated_seconds", "Since the rules were looked at", value.evaluated_seconds)
     yield _single("ticketops_alerts_undelivered", "Messages that could not be delivered", value.undelivered)
