@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -184,8 +184,7 @@ class Session:
         if impatient:
             wait = max(round(self._options.lock_timeout * 1000), 1)
             settings = f"{settings}; SET LOCAL lock_timeout = {wait}"
-        with self.use() as connection, connection.transaction():
-            connection.execute(settings.encode())
+        with self.use() as connection, _begun(connection, settings):
             yield connection
 
     def close(self) -> None:
@@ -193,6 +192,19 @@ class Session:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+@contextmanager
+def _begun(connection: "psycopg.Connection[tuple[Any, ...]]", settings: str) -> Iterator[None]:
+    """A transaction with settings of its own, begun in one round trip."""
+    connection.execute(f"BEGIN; {settings}".encode())
+    try:
+        yield
+    except BaseException:
+        with suppress(psycopg.Error):  # what went wrong says more than that the connection is gone with it
+            connection.rollback()
+        raise
+    connection.commit()
 
 
 class _Watchdog:
