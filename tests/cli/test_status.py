@@ -43,11 +43,31 @@ def lines(result: Result) -> dict[str, dict[str, object]]:
     return {line["what"]: line for line in result.json["checks"]}
 
 
-_NOT_NEEDED = ("sqlalchemy", "alembic", "pydantic", "rich", "textual", "cel", "httpx", "yaml", "apprise")
+_NOT_NEEDED = (
+    "sqlalchemy",
+    "alembic",
+    "pydantic",
+    "rich",
+    "textual",
+    "cel",
+    "httpx",
+    "yaml",
+    "apprise",
+    "opentelemetry.sdk",
+)
 
 
-def test_a_look_at_empty_queues_loads_nothing_that_builds_queries(status: Cli) -> None:
+@pytest.mark.parametrize("letters", [0, 3])
+def test_a_look_at_queues_loads_nothing_that_builds_queries(
+    status: Cli, database: PostgresOptions, letters: int
+) -> None:
     status("dlq", "stats")  # the ledger has seen its topics
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(
+            "insert into booking.outbox_events (aggregate_type, aggregate_id, event_type, payload, status, retry_count)"
+            " select 'BOOKING', n::text, 'X', '{}', 'FAILED', 99 from generate_series(1, %s) n",
+            (letters,),
+        )
     script = f"""
 import sys
 from ticketops.cli.main import run

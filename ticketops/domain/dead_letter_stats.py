@@ -1,7 +1,7 @@
 """What a dead-letter queue holds, counted item by item: per reason, per group of one cause, over time."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -9,9 +9,8 @@ from typing import Final
 
 from ticketops.domain.deadletters import BodyState, DeadLetter
 from ticketops.domain.fingerprint import Group, group_of
+from ticketops.domain.holdings import WINDOWS
 
-WINDOWS: Final[Mapping[str, float]] = {"5m": 300.0, "1h": 3600.0, "24h": 86_400.0}
-"""Seconds before now in which arrivals are counted."""
 MOST_GROUPS: Final = 10_000
 """Groups that are kept apart; failures of further ones are counted together, so that memory stays bounded."""
 REST: Final = Group("", "failures of further groups")

@@ -68,8 +68,12 @@ class _Cause:
 
 def group_of(letter: DeadLetter) -> Group:
     """The group of a dead letter: error class and first frame where there is a stack, else the masked message."""
-    message = _alike(letter.error_message[:_LONGEST_MESSAGE])
-    return _group(letter.error_class, message, letter.stack[-_LONGEST_STACK:], letter.reason)
+    return group_of_cause(letter.error_class, letter.error_message, letter.stack, letter.reason)
+
+
+def group_of_cause(error_class: str, message: str, stack: str, reason: str) -> Group:
+    """The same of what a dead letter says of its cause."""
+    return _group(error_class, _alike(message[:_LONGEST_MESSAGE]), stack[-_LONGEST_STACK:], reason)
 
 
 def masked(message: str) -> str:

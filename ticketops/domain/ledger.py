@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from ticketops.domain.holdings import Holding
+
 
 class RecordState(StrEnum):
     """Where a dead letter of a topic stands."""
@@ -115,8 +117,8 @@ class Standing:
     """Of the topic that was indexed; empty where it was unknown."""
     positions: Mapping[int, int]
     """By partition, the first offset that is not in the index."""
-    unsettled: bool
-    """Some records are."""
+    holding: Holding
+    """The records that are unsettled."""
 
 
 def written_bounds(bounds: dict[int, int]) -> str:

@@ -16,6 +16,7 @@ from ticketops.domain.deadletters import (
     Result,
     SourceRecord,
 )
+from ticketops.domain.holdings import Holding
 
 
 class DeadLetterQueue(Protocol):
@@ -91,10 +92,10 @@ class DeadLetterQueue(Protocol):
 
 
 class QueueGlance(Protocol):
-    """A look at a queue that loads little: most of them are empty most of the time. One instance serves one thread."""
+    """A look at a queue that loads little and reads no letter. One instance serves one thread."""
 
-    def empty(self) -> bool:
-        """True where nothing is in the queue for certain; where it cannot be told at a glance, False."""
+    def holding(self, most: int) -> Holding | None:
+        """What is in the queue, with the causes of at most so many letters; None where a glance cannot tell it."""
 
     def close(self) -> None:
         """Give up connections; idempotent."""

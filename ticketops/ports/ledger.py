@@ -104,8 +104,8 @@ class Ledger(Protocol):
 class LedgerGlance(Protocol):
     """A look at a ledger that loads little and writes nothing. One instance serves one thread."""
 
-    def standing(self, log: Log) -> Standing | None:
-        """What is known of this log; None where nothing is."""
+    def standing(self, log: Log, most: int) -> Standing | None:
+        """What is known of this log, with the causes of at most so many records; None where nothing is."""
 
     def close(self) -> None:
         """Give up the connection; idempotent."""

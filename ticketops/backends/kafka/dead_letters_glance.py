@@ -1,8 +1,9 @@
-"""Whether a dead-letter topic holds nothing that needs anybody: where the ledger is level with it, that says so."""
+"""What a dead-letter topic holds that needs somebody: where the ledger is level with it, that says so."""
 
 from typing import TYPE_CHECKING
 
 from ticketops.backends.kafka.cluster import Cluster, TopicInfo
+from ticketops.domain.holdings import Holding
 from ticketops.domain.ledger import Log, Standing
 from ticketops.options import KafkaOptions
 
@@ -19,15 +20,15 @@ class TopicGlance:
         self._ledger = ledger
         self._cluster = Cluster(options, "ticketops-dead-letters", timeout=timeout)
 
-    def empty(self) -> bool:
+    def holding(self, most: int) -> Holding | None:
         """See ports.QueueGlance."""
         info = self._cluster.topic(self._topic)
-        standing = self._ledger.standing(Log(self._cluster.id, self._topic))
-        if standing is None:
-            return info is None
-        if standing.unsettled:
-            return False
-        return info is None or (info.incarnation in {"", standing.incarnation} and self._level(info, standing))
+        standing = self._ledger.standing(Log(self._cluster.id, self._topic), most)
+        if info is None:
+            return Holding() if standing is None or not standing.holding.count else None
+        if standing is None or info.incarnation not in {"", standing.incarnation} or not self._level(info, standing):
+            return None
+        return standing.holding
 
     def _level(self, info: TopicInfo, standing: Standing) -> bool:
         """The index ends where the topic does."""

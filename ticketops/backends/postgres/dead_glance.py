@@ -1,4 +1,4 @@
-"""Which rows of a table are dead letters, and whether there are any: all that a look at an empty queue needs."""
+"""Which rows of a table are dead letters, and what there are of them: all that a look at a queue needs."""
 
 from collections.abc import Callable
 from typing import Any, Final, LiteralString
@@ -7,15 +7,31 @@ from psycopg import Connection, sql
 
 from ticketops.backends.postgres.layout import Layout, inspect
 from ticketops.backends.postgres.session import Session
+from ticketops.domain.holdings import WINDOWS, Cause, Holding
 from ticketops.options import OutboxOptions, PostgresOptions, RelayOptions
 
 COMPENSATION_DEAD: Final[LiteralString] = "(o.status IN ('FAILED', 'MANUAL'))"
 """The saga gave it up; `o` is its table."""
 _FINAL: Final[LiteralString] = "(f.state IN ('dead', 'parked'))"
 _FAILED: Final[LiteralString] = "({status} = 'FAILED' AND ({retry_count} >= {most} OR {final}))"
-_ANY_COMPENSATION: Final[LiteralString] = "SELECT EXISTS (SELECT 1 FROM {table} o WHERE " + COMPENSATION_DEAD + ")"
-_ANY_EVENT: Final[LiteralString] = """
-SELECT EXISTS (SELECT 1 FROM {table} o LEFT JOIN {failures} f ON f.scope = {scope} AND f.event_id = {id} WHERE {dead})
+_COMPENSATIONS: Final[LiteralString] = (
+    """
+SELECT coalesce(o.last_retry_at, o.updated_at, o.created_at) AS failed_at, o.error_message AS error,
+       CASE WHEN o.status = 'MANUAL' THEN 'manual' ELSE 'max_retries_exceeded' END AS reason
+FROM {table} o WHERE """
+    + COMPENSATION_DEAD
+)
+_EVENTS: Final[LiteralString] = """
+SELECT {failed_at} AS failed_at, {error} AS error,
+       CASE WHEN f.state = 'parked' THEN 'parked' WHEN f.error LIKE {skipped} THEN 'skipped'
+            ELSE 'max_retries_exceeded' END AS reason
+FROM {table} o LEFT JOIN {failures} f ON f.scope = {scope} AND f.event_id = {id} WHERE {dead}
+"""
+SKIPPED: Final = "skipped by %"
+"""How `outbox skip` begins the error that it writes."""
+_CAUSES: Final[LiteralString] = """
+SELECT date_part('epoch', clock_timestamp() - failed_at), reason, '', coalesce(left(error, 2000), ''), ''
+FROM ({letters}) letters LIMIT {most}
 """
 Query = Callable[[Connection[tuple[Any, ...]]], sql.Composed]
 
@@ -33,29 +49,61 @@ def outbox_dead(layout: Layout, max_attempts: int) -> sql.Composable:
 class TableGlance:
     """Implements ports.QueueGlance for a table; one instance serves one thread."""
 
-    def __init__(self, postgres: PostgresOptions, query: Query) -> None:
+    def __init__(self, postgres: PostgresOptions, letters: Query) -> None:
+        """`letters`: the table's dead letters, as failed_at, error and reason."""
         self._session = Session(postgres, "ticketops dlq")
-        self._make = query
-        self._query: sql.Composed | None = None
+        self._make = letters
+        self._letters: sql.Composed | None = None
 
-    def empty(self) -> bool:
+    def holding(self, most: int) -> Holding | None:
         """See ports.QueueGlance."""
         with self._session.use() as connection:
-            self._query = self._query or self._make(connection)
-            row = connection.execute(self._query).fetchone()
-        return row is not None and not row[0]
+            letters = self._letters = self._letters or self._make(connection)
+            return holding_of(connection, letters, sql.SQL(_CAUSES), most)
 
     def close(self) -> None:
         """See ports.QueueGlance."""
         self._session.close()
 
 
+def holding_of(connection: Connection[tuple[Any, ...]], letters: sql.Composable, causes: sql.SQL, most: int) -> Holding:
+    """What a query of letters, with their failed_at, comes to; `causes` tells those of at most {most} {letters}."""
+    counted = connection.execute(counts_of(letters)).fetchone() or (0, None)
+    count, oldest, *arrivals = counted
+    if not count:
+        return Holding()
+    asked = causes.format(letters=letters, most=sql.Literal(most))
+    found = None if count > most else [Cause(*row) for row in connection.execute(asked)]
+    seconds = None if oldest is None else max(float(oldest), 0.0)
+    return Holding(count, seconds, dict(zip(WINDOWS, arrivals, strict=True)), found)
+
+
+def counts_of(letters: sql.Composable) -> sql.Composed:
+    """Count, age of the oldest, and arrivals by window."""
+    arrivals = sql.SQL(", ").join(
+        sql.SQL("count(*) FILTER (WHERE failed_at > clock_timestamp() - make_interval(secs => {}))").format(seconds)
+        for seconds in WINDOWS.values()
+    )
+    return sql.SQL(
+        "SELECT count(*), date_part('epoch', clock_timestamp() - min(failed_at)), {arrivals} FROM ({letters}) letters"
+    ).format(arrivals=arrivals, letters=letters)
+
+
 def outbox_glance(postgres: PostgresOptions, outbox: OutboxOptions, relay: RelayOptions) -> TableGlance:
     """The events that the relay gave up."""
 
-    def query(connection: Connection[tuple[Any, ...]]) -> sql.Composed:
+    def letters(connection: Connection[tuple[Any, ...]]) -> sql.Composed:
         layout = inspect(connection, postgres, outbox, relay.shards)
-        return sql.SQL(_ANY_EVENT).format(
+        since: sql.Composable = sql.SQL("f.last_failed_at")
+        said: sql.Composable = sql.SQL("f.error")
+        if layout.has("created_at"):
+            since = sql.SQL("coalesce(f.last_failed_at, {})").format(layout.column("created_at"))
+        if layout.has("last_error"):
+            said = sql.SQL("coalesce({}, f.error)").format(layout.column("last_error"))
+        return sql.SQL(_EVENTS).format(
+            failed_at=since,
+            error=said,
+            skipped=sql.Literal(SKIPPED),
             table=layout.table,
             failures=layout.own("outbox_failures"),
             scope=sql.Literal(layout.scope),
@@ -63,10 +111,10 @@ def outbox_glance(postgres: PostgresOptions, outbox: OutboxOptions, relay: Relay
             dead=outbox_dead(layout, relay.max_attempts),
         )
 
-    return TableGlance(postgres, query)
+    return TableGlance(postgres, letters)
 
 
 def compensation_glance(postgres: PostgresOptions, table: str) -> TableGlance:
     """The compensations that the saga gave up."""
-    query = sql.SQL(_ANY_COMPENSATION).format(table=sql.Identifier(postgres.schema, table))
-    return TableGlance(postgres, lambda _: query)
+    letters = sql.SQL(_COMPENSATIONS).format(table=sql.Identifier(postgres.schema, table))
+    return TableGlance(postgres, lambda _: letters)

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from ticketops.backends.postgres.admin_changes import Changes
 from ticketops.backends.postgres.admin_queries import Queries, ids_parameter, inspected
+from ticketops.backends.postgres.dead_glance import SKIPPED
 from ticketops.backends.postgres.dead_restore import Restore
 from ticketops.backends.postgres.dead_rows import DeadRows
 from ticketops.backends.postgres.dead_shape import Shape
@@ -32,8 +33,6 @@ from ticketops.domain.payload import checked
 from ticketops.errors import InvalidEvent
 from ticketops.options import OutboxOptions, PostgresOptions, RelayOptions
 
-_SKIPPED = "skipped by %"
-"""How `outbox skip` begins the error that it writes."""
 _FAILURE = "failure"
 _JSON = {"jsonb": JSONB(), "json": JSON()}
 
@@ -75,7 +74,7 @@ class OutboxDeadLetters(DeadRows):
             key=o.c.aggregate_id,
             reason=case(
                 (f.c.state == FailureState.PARKED.value, literal("parked")),
-                (f.c.error.like(_SKIPPED), literal("skipped")),
+                (f.c.error.like(SKIPPED), literal("skipped")),
                 else_=literal("max_retries_exceeded"),
             ),
             payload=q.payload_bytes,

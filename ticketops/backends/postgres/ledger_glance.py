@@ -4,16 +4,22 @@ from typing import Final, LiteralString
 
 from psycopg import sql
 
+from ticketops.backends.postgres.dead_glance import holding_of
 from ticketops.backends.postgres.session import Session
 from ticketops.domain.ledger import UNSETTLED, Log, Standing
 from ticketops.options import PostgresOptions
 
 _LOG: Final[LiteralString] = "SELECT id, incarnation FROM {own}.ledger_logs WHERE cluster = %s AND topic = %s"
 _POSITIONS: Final[LiteralString] = 'SELECT "partition", "next" FROM {own}.ledger_positions WHERE log = %s'
-_ANY: Final[LiteralString] = (
-    "SELECT EXISTS (SELECT 1 FROM {own}.ledger_records WHERE log = %s AND state IN ({unsettled}))"
-)
+_UNSETTLED: Final[LiteralString] = """
+SELECT failed_at, reason, error_class, message, outline FROM {own}.ledger_records
+WHERE log = {log} AND state IN ({unsettled})
+"""
 """Literal states, so that the partial index serves it."""
+_CAUSES: Final[LiteralString] = """
+SELECT date_part('epoch', clock_timestamp() - failed_at), reason, error_class, left(message, 2000), outline
+FROM ({letters}) letters LIMIT {most}
+"""
 
 
 class PostgresLedgerGlance:
@@ -22,22 +28,20 @@ class PostgresLedgerGlance:
     def __init__(self, postgres: PostgresOptions, *, missing: str) -> None:
         """`missing`: the hint where the ledger's tables are."""
         self._session = Session(postgres, "ticketops operations", missing=missing)
-        names = {
-            "own": sql.Identifier(postgres.own_schema),
-            "unsettled": sql.SQL(", ").join(sql.Literal(state.value) for state in UNSETTLED),
-        }
-        self._log, self._positions, self._any = (sql.SQL(query).format(**names) for query in (_LOG, _POSITIONS, _ANY))
+        self._own = sql.Identifier(postgres.own_schema)
+        self._unsettled = sql.SQL(", ").join(sql.Literal(state.value) for state in UNSETTLED)
 
-    def standing(self, log: Log) -> Standing | None:
+    def standing(self, log: Log, most: int) -> Standing | None:
         """See ports.ledger.LedgerGlance."""
         with self._session.use() as connection:
-            known = connection.execute(self._log, (log.cluster, log.topic)).fetchone()
+            known = connection.execute(sql.SQL(_LOG).format(own=self._own), (log.cluster, log.topic)).fetchone()
             if known is None:
                 return None
             number, incarnation = known
-            positions = connection.execute(self._positions, (number,)).fetchall()
-            left = connection.execute(self._any, (number,)).fetchone()
-        return Standing(incarnation, dict(positions), unsettled=left is None or left[0])
+            positions = connection.execute(sql.SQL(_POSITIONS).format(own=self._own), (number,)).fetchall()
+            letters = sql.SQL(_UNSETTLED).format(own=self._own, log=sql.Literal(number), unsettled=self._unsettled)
+            holding = holding_of(connection, letters, sql.SQL(_CAUSES), most)
+        return Standing(incarnation, dict(positions), holding)
 
     def close(self) -> None:
         """See ports.ledger.LedgerGlance."""

@@ -2,6 +2,7 @@
 
 from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Session
+from ticketops.domain.holdings import Holding
 from ticketops.options import RedisOptions
 
 
@@ -12,10 +13,10 @@ class RedisGlance:
         self._session = Session(options)
         self._keys = Keys(options.queue, prefix)
 
-    def empty(self) -> bool:
+    def holding(self, most: int) -> Holding | None:  # noqa: ARG002 - letters have to be read to tell what they are
         """See ports.QueueGlance."""
         with self._session.use() as client:
-            return not client.zcard(self._keys.items)
+            return None if client.zcard(self._keys.items) else Holding()
 
     def close(self) -> None:
         """See ports.QueueGlance."""

@@ -122,8 +122,8 @@ def _parts(queues: list[dict[str, object]], name: str, most: int | None = None) 
 
 
 def _queue(report: "QueueReport", survey: "Survey") -> dict[str, object]:
-    from ticketops.domain.dead_letter_stats import WINDOWS  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.domain.deadletters import BodyState  # noqa: PLC0415
+    from ticketops.domain.holdings import WINDOWS  # noqa: PLC0415 - `--help` must not pay for it
 
     tally = report.tally
     newest = tally.all.newest if tally else report.newest

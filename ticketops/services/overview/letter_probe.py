@@ -1,7 +1,7 @@
-"""Looks whether a dead-letter queue is empty, as it should be, before anything is loaded that reads letters."""
+"""Asks a dead-letter queue's place what it holds, and loads what reads letters only where that does not tell it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ticketops.domain.overview.snapshot import DeadLetterFigures
 from ticketops.domain.queue_kinds import QueueKind
@@ -10,8 +10,12 @@ if TYPE_CHECKING:
     from ticketops.ports.deadletters import DeadLetterQueue, QueueGlance
 
 
+MOST: Final = 1000
+"""Letters that are looked at one by one; a deeper queue tells no reasons and no groups here (`dlq stats` does)."""
+
+
 class LetterProbe:
-    """Opens a queue only where a glance did not find it empty."""
+    """Opens a queue only where a glance does not tell what it holds."""
 
     def __init__(
         self, name: str, kind: QueueKind, opened: "Callable[[], DeadLetterQueue]", glance: "QueueGlance | None" = None
@@ -25,10 +29,13 @@ class LetterProbe:
 
     def figures(self) -> DeadLetterFigures:
         """What the queue holds."""
-        if self._glance is not None and self._glance.empty():
+        holding = self._glance.holding(MOST) if self._glance is not None else None
+        if holding is not None and not holding.count:
             return DeadLetterFigures(queue=self._name, kind=self._kind, depth=0, oldest_seconds=None, groups_new=0)
-        from ticketops.services.overview.letters import figures  # noqa: PLC0415 - an empty queue has no letters
+        from ticketops.services.overview.letters import figures, told  # noqa: PLC0415 - an empty queue has no letters
 
+        if holding is not None:
+            return told(self._name, self._kind, holding)
         self._queue = self._queue or self._open()
         return figures(self._queue)
 

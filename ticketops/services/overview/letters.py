@@ -1,17 +1,20 @@
 """A dead-letter queue in a snapshot: its depth always; more where little must be read for it."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
-from ticketops.domain.dead_letter_stats import WINDOWS, QueueTally
+from ticketops.domain.dead_letter_stats import QueueTally
 from ticketops.domain.deadletters import DeadLetter, Narrowing
+from ticketops.domain.fingerprint import Group, group_of_cause
+from ticketops.domain.holdings import WINDOWS, Cause, Holding
 from ticketops.domain.overview.snapshot import DeadLetterFigures
+from ticketops.domain.queue_kinds import QueueKind
 from ticketops.ports.deadletters import DeadLetterQueue
+from ticketops.services.overview.letter_probe import MOST
 
-MOST: Final = 1000
-"""Items that are read for one look; a deeper queue tells no reasons and no groups here (`dlq stats` does)."""
 _NEW: Final = timedelta(seconds=WINDOWS["24h"])
 
 
@@ -33,6 +36,30 @@ def figures(queue: DeadLetterQueue) -> DeadLetterFigures:
         reasons=dict(tally.reasons),
         groups_new=new,
     )
+
+
+def told(name: str, kind: QueueKind, holding: Holding) -> DeadLetterFigures:
+    """The same from what the queue's place counted."""
+    causes = holding.causes
+    return DeadLetterFigures(
+        queue=name,
+        kind=kind,
+        depth=holding.count,
+        oldest_seconds=holding.oldest_seconds,
+        arrivals=holding.arrivals,
+        reasons={} if causes is None else dict(Counter(cause.reason for cause in causes)),
+        groups_new=None if causes is None else _new_groups(causes),
+    )
+
+
+def _new_groups(causes: Sequence[Cause]) -> int:
+    """Groups whose oldest letter is younger than a day."""
+    oldest: dict[Group, float] = {}
+    for cause in causes:
+        if cause.age is not None:
+            group = group_of_cause(cause.error_class, cause.message, cause.stack, cause.reason)
+            oldest[group] = max(cause.age, oldest.get(group, 0.0))
+    return sum(1 for age in oldest.values() if age < WINDOWS["24h"])
 
 
 def _deep(queue: DeadLetterQueue, depth: int, now: datetime) -> DeadLetterFigures:
