@@ -11,6 +11,7 @@ TicketOpsError
 ├── RefusedError              a guard said no: no confirmation, a cap reached
 ├── InterruptedByUser         Ctrl-C or a declined prompt ended the command
 ├── BackendUnavailable        no answer from a backend; transient, try again later
+│   └── StatementCancelled    a backend ended a statement before it was done; transient
 ├── BackendError              a backend answered with an error
 │   ├── SchemaError           a table, column, index or topic is missing or of another type
 │   ├── LockTimeout           a lock was not free in time; transient
@@ -99,6 +100,14 @@ class BackendUnavailable(TicketOpsError):
     def __init__(self, backend: str, *, why: str = "", hint: str = "") -> None:
         super().__init__(f"{backend} is unreachable", why=why, hint=hint)
         self.backend = backend
+
+
+class StatementCancelled(BackendUnavailable):
+    """A backend ended a statement before it was done: it took longer than it may, or somebody cancelled it."""
+
+    def __init__(self, backend: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(backend, why=why, hint=hint)
+        self.what = f"{backend} did not finish a statement"
 
 
 class BackendError(TicketOpsError):

@@ -88,6 +88,10 @@ class Box:
     def take_off(self, *ids: UUID) -> None:
         """As a relay that has a batch in flight."""
         self.sql(
+            "insert into ticketops.leases (scope, slot, owner, expires_at) values (%s, 0, 'r', now() + interval '1 h')",
+            self.scope,
+        )
+        self.sql(
             "insert into ticketops.relay_batches (scope, shard, batch_id, event_ids, inflight_since) "
             "values (%s, 0, %s, %s, now())",
             self.scope, uuid4(), list(ids),
@@ -208,6 +212,23 @@ def test_what_is_in_flight_is_left_alone(box: Box) -> None:
     result = box.change(Action.SKIP, chosen(flying, waiting))
     assert (result.changed, result.left, result.examples) == (1, {Left.IN_FLIGHT: 1}, ((flying, Left.IN_FLIGHT),))
     assert box.row(flying)[0] == "PENDING"
+
+
+@pytest.mark.parametrize("owner", ["owner = null, expires_at = null", "expires_at = now() - interval '1 s'"])
+def test_what_a_dead_relay_left_unfinished_may_be_changed(box: Box, owner: str) -> None:
+    killer, waiting = box.add("B-1", "B-2")
+    box.take_off(killer)
+    box.sql(f"update ticketops.leases set {owner}")
+    assert box.change(Action.SKIP, chosen(killer, waiting)).changed == 2
+    assert box.row(killer)[0] == "FAILED"
+
+
+def test_infinite_times_are_shown_as_none(box: Box) -> None:
+    endless, _ = box.add("B-1", "B-2")
+    box.sql("update booking.outbox_events set created_at = 'infinity' where id = %s", endless)
+    assert [row.created_at is None for row in box.admin.rows(Selector(everything=True))].count(True) == 1
+    assert box.admin.show(endless).event.created_at is None
+    assert box.admin.stats(60.0).groups[0].count == 2
 
 
 def test_what_is_locked_or_gone_is_left_alone(box: Box) -> None:

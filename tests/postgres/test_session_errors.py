@@ -6,7 +6,7 @@ import pytest
 
 from ticketops.backends.postgres.session import Session
 from ticketops.embedded.postgres import PostgresServer
-from ticketops.errors import BackendUnavailable
+from ticketops.errors import BackendUnavailable, StatementCancelled
 from ticketops.options import PostgresOptions
 
 
@@ -20,6 +20,15 @@ def test_a_limit_of_the_server_is_waited_for(database: PostgresOptions) -> None:
     session.close()
     assert isinstance(raised.value.__cause__, psycopg.errors.ConfigurationLimitExceeded)
     assert "a limit of its configuration is reached" in raised.value.why
+
+
+def test_a_statement_that_takes_too_long_is_not_an_outage(database: PostgresOptions) -> None:
+    session = Session(database, "tests")
+    with pytest.raises(StatementCancelled, match="did not finish a statement") as raised, session.use() as connection:
+        connection.execute("set statement_timeout = '20ms'; select pg_sleep(60)")
+    session.close()
+    assert "unreachable" not in str(raised.value)
+    assert "--timeout" in raised.value.hint
 
 
 class Limited(PostgresServer):

@@ -226,6 +226,43 @@ def test_a_key_of_a_hundred_characters_that_are_not_ascii(site: Site, make_relay
     assert records[0].value == '{"naïve": "é漢"}'.encode()
 
 
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_clock_that_brokers_refuse_blames_no_event(
+    site: Site, make_relay: MakeRelay, make_topic: MakeTopic, kafka_admin: AdminClient, lanes: int
+) -> None:
+    """As on a host whose clock is an hour off: the broker finds every record too old."""
+    topic = make_topic("strict", config={"message.timestamp.before.max.ms": "0"})
+    strict = site.with_(outbox={"topics": {"BOOKING": topic}}, relay={"lanes": lanes, "max_attempts": 1})
+    ids = [i for n in range(20) for i in add(strict, f"K-{n}", '{"n": 1}', '{"n": 2}')]
+    relay = make_relay(at=strict).start()
+    said = relay.wait_for("waiting", backend="Kafka")
+    assert "this host's clock" in said["why"]
+    assert relay.http("/readyz") == (503, "waiting for Kafka\n")
+    assert _states(strict) == {}
+    _alter(kafka_admin, topic, "message.timestamp.before.max.ms", "9223372036854775807")
+    eventually(lambda: pending(strict) == 0)
+    assert sorted(_read(strict)) == sorted(ids)
+    assert _states(strict) == {}
+    assert strict.one("select max(retry_count) from booking.outbox_events") == 0
+
+
+def test_an_error_longer_than_its_column_is_cut(site: Site, make_relay: MakeRelay) -> None:
+    site.rows("alter table booking.outbox_events alter column last_error type varchar(12)")
+    (lost,) = add(site, "K-1", '{"n": 1}', aggregate_type="UNKNOWN")
+    (free,) = add(site, "K-2", '{"n": 1}')
+    make_relay(relay={"max_attempts": 2}).start()
+    eventually(_in_state(site, lost, "dead"))
+    eventually(lambda: _read(site) == [free])
+    assert _row(site, lost) == ("FAILED", 5, "its aggregat")
+
+
+def _alter(admin: AdminClient, topic: str, key: str, value: str) -> None:
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+
+
 def test_a_limit_that_was_raised_frees_a_dead_letter(
     small: Site, make_relay: MakeRelay, kafka_admin: AdminClient
 ) -> None:
@@ -233,10 +270,7 @@ def test_a_limit_that_was_raised_frees_a_dead_letter(
     make_relay(at=small, relay={"max_attempts": 1}).start()
     eventually(_in_state(small, poison, "dead"), 20)
     (topic,) = small.topics
-    entry = ConfigEntry("max.message.bytes", "100000", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    for future in kafka_admin.incremental_alter_configs([resource]).values():
-        future.result(30)
+    _alter(kafka_admin, topic, "max.message.bytes", "100000")
     assert small.run("outbox", "retry", poison, "--yes").code == 0
     eventually(lambda: _read(small) == [poison], 20)
     assert _states(small) == {}

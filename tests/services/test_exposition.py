@@ -1,5 +1,8 @@
 """/livez, /readyz and /metrics over HTTP, and the figures behind them."""
 
+import socket
+import struct
+import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from uuid import uuid4
@@ -98,6 +101,27 @@ def test_metrics_are_what_prometheus_scrapes(server: Exposition, daemon: Daemon)
         assert line in lines
     metrics.backlog(Backlog(pending=0, oldest_seconds=None, held_back=0, dead=0))
     assert "ticketops_outbox_oldest_pending_seconds 0.0" in get(server, "/metrics")[2].splitlines()
+
+
+def test_a_client_that_breaks_off_is_no_news(
+    server: Exposition, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As checks of load balancers do: connect, and reset."""
+    handled = threading.Event()
+    handle = server._server.handle_error
+
+    def noted(request: object, address: object) -> None:
+        handle(request, address)
+        handled.set()
+
+    monkeypatch.setattr(server._server, "handle_error", noted)
+    host, _, port = server.address.rpartition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"GET /liv")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert handled.wait(30)
+    assert get(server, "/livez")[0] == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_in_use_is_said(server: Exposition, daemon: Daemon) -> None:

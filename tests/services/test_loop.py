@@ -100,6 +100,18 @@ def test_what_cannot_be_gone_on_from_ends_the_loop(run: Callable[..., Loop], err
     assert ended.is_set()
 
 
+def test_an_end_that_fails_is_a_line_of_the_log(
+    run: Callable[..., Loop], log_lines: list[MutableMapping[str, Any]]
+) -> None:
+    def fail() -> None:
+        raise LOST
+
+    loop = run(Script(0.0), at_end=fail)
+    loop.stop()
+    assert loop.join(10)
+    assert [(line["log_level"], line["why"]) for line in log_lines] == [("warning", str(LOST))]
+
+
 def test_joining_what_never_started_returns() -> None:
     assert Loop("part", Script()).join(0.1)
 

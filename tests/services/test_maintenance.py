@@ -1,6 +1,7 @@
 """What one leader among the relays does now and then, on the memory backend."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import pytest
 from support.outboxes import MAX_ATTEMPTS, MemoryBox, add, event, relay
 from ticketops.backends.memory.store import MemoryFailure
 from ticketops.domain.outbox import Aggregate, FailureState, Status
+from ticketops.errors import BackendUnavailable, StatementCancelled
 from ticketops.options import OutboxOptions, RelayOptions
 from ticketops.services.maintenance import Maintenance, Round
 
@@ -131,6 +133,26 @@ def test_rows_that_nobody_retries_are_adopted_at_the_second_look(box: MemoryBox)
     assert [box.store.rows[i].status for i in (stray, retried, done)] == [
         Status.PENDING, Status.FAILED, Status.FAILED,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [StatementCancelled("PostgreSQL"), BackendUnavailable("PostgreSQL")])
+def test_a_look_that_takes_too_long_keeps_nothing_from_cleanup(box: MemoryBox, error: BackendUnavailable) -> None:
+    one, looks = Candidate(box), []
+
+    def slow(max_attempts: int, limit: int) -> dict[UUID, int]:
+        looks.append((max_attempts, limit))
+        box.clock.advance(4)
+        raise error
+
+    one.maintenance._care.failed = slow  # type: ignore[method-assign]
+    published(box, 3, 8)
+    with suppress(BackendUnavailable):
+        one.round()
+    assert box.store.rows == {}
+    for _ in range(40):
+        box.clock.advance(9)
+        assert one.round().leads
+    assert len(looks) == 1
 
 
 def test_what_was_seen_is_forgotten_with_the_lead(box: MemoryBox) -> None:

@@ -134,6 +134,10 @@ def test_a_locked_row_is_left(database: PostgresOptions, make: Any) -> None:
 def test_what_a_relay_has_in_flight_is_left(outbox: OutboxDeaths) -> None:
     item = outbox.die("B-1")
     outbox.rows.sql(
+        "insert into ticketops.leases (scope, slot, owner, expires_at) values (%s, 0, 'r', now() + interval '1 h')",
+        outbox.scope,
+    )
+    outbox.rows.sql(
         "insert into ticketops.relay_batches (scope, shard, batch_id, event_ids, inflight_since) "
         "values (%s, 0, %s, %s, now())",
         outbox.scope, uuid4(), [UUID(item)],

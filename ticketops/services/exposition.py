@@ -1,5 +1,6 @@
 """/livez, /readyz and /metrics of a daemon."""
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,14 +39,13 @@ class Exposition:
     def __init__(self, options: HttpOptions, probes: Probes) -> None:
         """Bind; BackendError where the port is in use or may not be bound."""
         try:
-            self._server = ThreadingHTTPServer((options.host, options.port), _handler(probes))
+            self._server = _Server((options.host, options.port), _handler(probes))
         except (OSError, OverflowError) as error:
             raise BackendError(
                 f"cannot listen on {options.host} port {options.port}",
                 why=getattr(error, "strerror", None) or str(error),
                 hint="set http.port to a free port, to 0 for any, or http.enabled = false",
             ) from error
-        self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="http", daemon=True)
 
     @property
@@ -63,6 +63,15 @@ class Exposition:
         if self._thread.ident is not None:
             self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's signature
+        """A client that breaks its connection off is no news; checks of load balancers do nothing else."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 def _handler(probes: Probes) -> type[BaseHTTPRequestHandler]:

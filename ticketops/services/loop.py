@@ -77,7 +77,13 @@ class Loop:
         except BaseException as error:  # noqa: BLE001 - the outermost guard of a thread: report, then end
             self._on_fatal(error)
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        try:
             self._at_end()
+        except TicketOpsError as error:
+            self._log.warning("could not end in order", why=str(error))
 
     def _guarded_step(self) -> float:
         try:

@@ -28,6 +28,8 @@ _FATAL = (KafkaException, SystemError, AttributeError)
 with an error pending, it does not find the logger's method."""
 _KICK = 0.001
 """Seconds for librdkafka to notice that it is to send; what it has not by then, it does in `finish`."""
+_BLAMED = RECORD_REFUSED - {KafkaError.INVALID_TIMESTAMP}
+"""The time of a record is this host's, so brokers that refuse it blame no event."""
 _REQUEST_RECORDS = 10_000
 """librdkafka's default of batch.num.messages."""
 _RECORD_OVERHEAD = 128
@@ -180,15 +182,15 @@ class KafkaPublisher:
             self._trouble = str(error.__cause__ or error)
 
     def _delivery(self, sent: _Sent) -> Delivery:
-        refused = {i: e for i, e in sent.never_sent.items() if e.code() in TOPIC_REFUSED | RECORD_REFUSED}
+        refused = {i: e for i, e in sent.never_sent.items() if e.code() in TOPIC_REFUSED | _BLAMED}
         refused |= {i: e for i, e in sent.errors.items() if e.code() in TOPIC_REFUSED}
-        blamed = {i: e for i, e in sent.errors.items() if e.code() in RECORD_REFUSED}
+        blamed = {i: e for i, e in sent.errors.items() if e.code() in _BLAMED}
         if self._one_by_one or len(sent.records) == 1:
             refused |= blamed
         elif blamed:
             self._one_by_one = True
         if sent.errors:
-            self._trouble = next(str(e) for e in sent.errors.values())
+            self._trouble = _trouble(next(iter(sent.errors.values())))
         unsent = frozenset(range(len(sent.records))) - sent.acked - refused.keys()
         return Delivery(
             refused={i: DeliveryError(e.name(), _told(e, sent.records[i].topic)) for i, e in refused.items()},
@@ -241,6 +243,13 @@ class KafkaPublisher:
                 ) from error
         self._topics = frozenset(metadata.topics)
         self._topics_at = time.monotonic()
+
+
+def _trouble(error: KafkaError) -> str:
+    """Why records were not taken that are not to blame themselves."""
+    if error.code() == KafkaError.INVALID_TIMESTAMP:
+        return f"brokers refuse the time of this host's clock: {error.str()}"
+    return str(error)
 
 
 def _told(error: KafkaError, topic: str) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, MetaData, cast, delete, func, insert, null, select, update
+from sqlalchemy import Connection, MetaData, and_, cast, delete, func, insert, null, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ticketops.backends.postgres.admin_queries import Queries, ids_parameter
 from ticketops.backends.postgres.relay_marks import PROCESSOR_ATTEMPTS
-from ticketops.backends.postgres.schema_outbox import audit_table, batches_table, changes_table
+from ticketops.backends.postgres.schema_outbox import audit_table, batches_table, changes_table, leases_table
 from ticketops.domain.changes import BatchResult, Left, Operation
 from ticketops.domain.outbox import FailureState, Status
 from ticketops.domain.selectors import Selector
@@ -27,7 +27,7 @@ class Changes:
     def __init__(self, queries: Queries, own_schema: str, max_attempts: int) -> None:
         self._q = queries
         own = MetaData(schema=own_schema)
-        self._batches = batches_table(own)
+        self._batches, self._leases = batches_table(own), leases_table(own)
         self._generations = changes_table(own)
         self._audit = audit_table(own)
         self._failures = queries.failures.original  # type: ignore[attr-defined]  # the table behind the alias
@@ -144,9 +144,11 @@ class Changes:
         self.tell(connection)
 
     def in_flight(self, connection: Connection) -> set[UUID]:
-        """Events that relays have in their hands."""
-        b = self._batches
-        query = select(func.unnest(b.c.event_ids)).where(b.c.scope == self._q.scope, b.c.inflight_since.is_not(None))
+        """Events that live relays have in their hands; a dead one's batch is read anew by who takes its shard over."""
+        b, lease = self._batches, self._leases
+        owned = and_(lease.c.scope == b.c.scope, lease.c.slot == b.c.shard, lease.c.owner.is_not(None))
+        flying = and_(b.c.scope == self._q.scope, b.c.inflight_since.is_not(None))
+        query = select(func.unnest(b.c.event_ids)).where(flying, owned, lease.c.expires_at > func.clock_timestamp())
         return set(connection.execute(query).scalars())
 
     def _existing(self, connection: Connection, ids: list[UUID]) -> set[UUID]:

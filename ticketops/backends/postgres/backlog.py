@@ -16,7 +16,7 @@ _PENDING: Final[LiteralString] = "SELECT count(*) FROM {table} o WHERE {waiting}
 _OLDEST: Final[LiteralString] = (
     """
 SELECT date_part('epoch', clock_timestamp() - {created_at}) FROM {table} o
-WHERE {waiting} AND NOT """
+WHERE {waiting} AND isfinite({created_at}) AND NOT """
     + _HELD
     + " ORDER BY {created_at} LIMIT 1"
 )

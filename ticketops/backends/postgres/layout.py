@@ -34,6 +34,8 @@ class Layout:
     has_index: bool
     """The relay's (shard, seq) index is there and valid."""
     has_trigger: bool
+    error_type: str = "text"
+    """The type of last_error with its length; a cast to it cuts what is longer."""
 
     @property
     def scope(self) -> str:
@@ -87,6 +89,10 @@ class Layout:
             return self.column("payload")
         return sql.SQL("convert_to({}::text, 'UTF8')").format(self.column("payload"))
 
+    def as_error(self, text: sql.Composable) -> sql.Composed:
+        """A text as last_error takes it."""
+        return sql.SQL("CAST({} AS {})").format(text, sql.SQL(self.error_type))
+
     def shard(self, shards: int) -> sql.Composable:
         """The shard of a row; the same expression as in the relay's index."""
         return sql.SQL("({}({}) %% {})").format(
@@ -98,7 +104,7 @@ def inspect(
     connection: Connection[tuple[Any, ...]], postgres: PostgresOptions, outbox: OutboxOptions, shards: int
 ) -> Layout:
     """Look at the table; SchemaError or DeniedError says what keeps the relay from working."""
-    types = _column_types(connection, postgres, outbox)
+    types, lengths = _column_types(connection, postgres, outbox)
     _leave_out_unnumbered(types, connection, postgres, outbox)
     names = {name: getattr(outbox.columns, name) for name in (*REQUIRED, *OPTIONAL)}
     present = frozenset(name for name, configured in names.items() if configured in types)
@@ -109,13 +115,14 @@ def inspect(
         payload_type=types.get(names["payload"], ""),
         has_index=_exists(connection, _INDEX, (postgres.schema, shard_index(outbox.table, shards))),
         has_trigger=_exists(connection, _TRIGGER, (postgres.schema, outbox.table)),
+        error_type=lengths.get(names["last_error"], "text"),
     )
     _check(layout, names, types)
     return layout
 
 
 _COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, NULL)
+SELECT a.attname, format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod)
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
 """
@@ -146,15 +153,16 @@ def _leave_out_unnumbered(
 
 def _column_types(
     connection: Connection[tuple[Any, ...]], postgres: PostgresOptions, outbox: OutboxOptions
-) -> dict[str, str]:
-    types = dict(connection.execute(_COLUMNS, (postgres.schema, outbox.table)).fetchall())
-    if not types:
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Each column's type without its length, and with it."""
+    columns = connection.execute(_COLUMNS, (postgres.schema, outbox.table)).fetchall()
+    if not columns:
         raise SchemaError(
             f"there is no table {scope(postgres, outbox)}",
             why="postgres.schema and outbox.table name it",
             hint="correct them, or run `ticketops db upgrade` to create it",
         )
-    return types
+    return {name: bare for name, bare, _ in columns}, {name: whole for name, _, whole in columns}
 
 
 def _exists(connection: Connection[tuple[Any, ...]], query: str, values: tuple[str, str]) -> bool:

@@ -1,7 +1,8 @@
 """What the leader of an outbox does now and then, and what every relay looks at: backlog, cleanup, adoption."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -13,14 +14,17 @@ from ticketops.backends.postgres.layout import Layout
 from ticketops.backends.postgres.relay_marks import PROCESSOR_ATTEMPTS
 from ticketops.backends.postgres.session import Session
 from ticketops.domain.outbox import Backlog
-from ticketops.errors import BackendUnavailable
+from ticketops.errors import StatementCancelled
 from ticketops.options import OutboxOptions, PostgresOptions
 
 _COUNT_COST = 100.0
 """Counting dead letters reads the whole table: it rests this many times as long as it took, at least a minute."""
 
-_COUNT_TIMEOUT = 4000
-"""Milliseconds."""
+_BOUND = 0.3
+"""The part of postgres.answer_timeout that a statement gets which may have to read the whole table.
+
+The server ends it then: what this process gives up goes on there.
+"""
 
 _DEAD_ROWS: LiteralString = "SELECT count(*) FROM {table} o WHERE {status} = 'FAILED' AND {retry_count} >= %(max)s"
 _DEAD_FAILURES: LiteralString = """
@@ -59,7 +63,7 @@ ORDER BY {order} LIMIT %(limit)s
 ON CONFLICT (scope, event_id) DO UPDATE SET state = excluded.state, retry_at = NULL, error = excluded.error
 """
 _PARK_ROWS: LiteralString = """
-UPDATE {table} o SET {set_status} = 'FAILED', {set_retry_count} = %(max)s, {set_last_error} = f.error
+UPDATE {table} o SET {set_status} = 'FAILED', {set_retry_count} = %(max)s, {set_last_error} = {parked_error}
 FROM {failures} f
 WHERE f.scope = %(scope)s AND f.state = 'parked' AND {id} = f.event_id AND {id} IN (
     SELECT {id} FROM {table} o JOIN {failures} p ON p.scope = %(scope)s AND p.state = 'parked' AND p.event_id = {id}
@@ -100,7 +104,7 @@ class PostgresOutboxCare:
     def backlog(self) -> Backlog:
         """See ports.OutboxCare."""
         layout = self._layout
-        with self._session.use() as connection:
+        with self._bounded() as connection:
             pending, oldest, held_back = BacklogQueries(layout).waiting(connection)
         return Backlog(pending=pending, oldest_seconds=oldest, held_back=held_back, dead=self._count_dead())
 
@@ -115,11 +119,10 @@ class PostgresOutboxCare:
     def _dead_rows(self) -> int:
         """FAILED rows past their attempts; where the table is too large to look through, the relay's own alone."""
         try:
-            with self._session.transaction() as connection:
-                connection.execute(f"SET LOCAL statement_timeout = {_COUNT_TIMEOUT}")
+            with self._bounded() as connection:
                 by_rows = self._layout.has("status") and self._layout.has("retry_count")
                 return int(self._scalar(connection, _DEAD_ROWS if by_rows else _DEAD_FAILURES) or 0)
-        except BackendUnavailable:
+        except StatementCancelled:
             with self._session.use() as connection:
                 return int(self._scalar(connection, _DEAD_FAILURES) or 0)
 
@@ -133,7 +136,7 @@ class PostgresOutboxCare:
         """See ports.OutboxCare."""
         if not (self._layout.has("status") and self._layout.has("retry_count")):
             return {}
-        with self._session.use() as connection:
+        with self._bounded() as connection:
             values = self._values(max=max_attempts, limit=limit)
             return dict(connection.execute(self._statement(_FAILED), values).fetchall())
 
@@ -154,6 +157,13 @@ class PostgresOutboxCare:
     def close(self) -> None:
         """See ports.OutboxCare."""
         self._session.close()
+
+    @contextmanager
+    def _bounded(self) -> Iterator[Connection[tuple[Any, ...]]]:
+        with self._session.transaction() as connection:
+            milliseconds = max(round(self._options[0].answer_timeout * _BOUND * 1000), 1)
+            connection.execute(f"SET LOCAL statement_timeout = {milliseconds}".encode())
+            yield connection
 
     def _change(self, query: LiteralString, **values: Any) -> int:  # noqa: ANN401
         with self._session.transaction(durable=False) as connection:
@@ -187,6 +197,7 @@ class PostgresOutboxCare:
             pending=layout.pending,
             unparked=no_dead_letter,
             order=layout.order,
+            parked_error=layout.as_error(sql.SQL("f.error")),
             **columns,
             **targets,
         )

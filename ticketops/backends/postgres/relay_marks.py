@@ -131,10 +131,9 @@ class Marks:
     def _row_change(self, *, final: bool) -> sql.Composed | None:
         """What the services' row says of the failure, as far as the table has columns for it."""
         layout = self._layout
+        values = {"retry_count": sql.SQL("%(retry_count)s"), "last_error": layout.as_error(sql.SQL("%(last_error)s"))}
         changes = [
-            sql.SQL("{} = %({})s").format(layout.target(name), sql.SQL(name))
-            for name in ("retry_count", "last_error")
-            if layout.has(name)
+            sql.SQL("{} = {}").format(layout.target(name), value) for name, value in values.items() if layout.has(name)
         ]
         if final and layout.has("status"):
             changes.append(sql.SQL("{} = 'FAILED'").format(layout.target("status")))

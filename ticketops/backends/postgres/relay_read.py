@@ -12,6 +12,8 @@ _NOT_HELD_BACK = sql.SQL("""NOT EXISTS (
     SELECT 1 FROM {failures} h
     WHERE h.scope = %(scope)s AND h.aggregate_type = {aggregate_type} AND h.aggregate_id = {aggregate_id}
       AND (h.state IN ('blocked', 'parked') OR h.state = 'retrying' AND h.retry_at > clock_timestamp()))""")
+_AGE = sql.SQL("CASE WHEN isfinite({created}) THEN date_part('epoch', clock_timestamp() - {created}) ELSE 0 END")
+"""Servers before PostgreSQL 17 subtract no infinity."""
 _BY_SHARD = sql.SQL("""
 SELECT e.* FROM unnest(%(shards)s::int[]) AS s (shard)
 CROSS JOIN LATERAL (
@@ -105,7 +107,7 @@ class ReadStatement:
             _rfc3339(created) if created else null,
             layout.column("trace_parent") if layout.has("trace_parent") else null,
             sql.SQL("coalesce(f.attempts, 0)") if self._joins(failures=failures) else sql.SQL("0"),
-            sql.SQL("date_part('epoch', clock_timestamp() - {})").format(created) if created else sql.SQL("0::float8"),
+            _AGE.format(created=created) if created else sql.SQL("0::float8"),
         ]
         return sql.SQL(", ").join(columns)
 

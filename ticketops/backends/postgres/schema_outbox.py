@@ -102,6 +102,18 @@ def batches_table(metadata: MetaData) -> Table:
     )
 
 
+def leases_table(metadata: MetaData) -> Table:
+    """Who owns which shard."""
+    return Table(
+        "leases",
+        metadata,
+        Column("scope", Text, primary_key=True),
+        Column("slot", Integer, primary_key=True),
+        Column("owner", Text),
+        Column("expires_at", DateTime(timezone=True)),
+    )
+
+
 def changes_table(metadata: MetaData) -> Table:
     """A counter that operators' changes raise, so that relays read again from the start."""
     return Table(

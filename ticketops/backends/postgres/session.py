@@ -20,6 +20,7 @@ from ticketops.errors import (
     DeniedError,
     LockTimeout,
     SchemaError,
+    StatementCancelled,
     TicketOpsError,
 )
 from ticketops.options import OutboxOptions, PostgresOptions
@@ -41,9 +42,9 @@ _UNAVAILABLE = {
     "57P03": "it is starting up",
     "57P05": "it closed an idle session",
     "25P03": "it closed a session that hung in a transaction",
-    "57014": "the statement was cancelled",
     "25006": "it is read-only; a standby, or a failover under way",
 }
+_CANCELLED = "57014"
 _GROWS_FILES = frozenset({"mdextend", "mdzeroextend"})
 """Functions of the server that make a table's file longer: a quota fails there as an internal error."""
 _MISSING = frozenset({"42P01", "42703", "42704", "42883", "3F000", "3D000", "42804"})
@@ -116,6 +117,9 @@ def _translate_wrapped(context: "sqlalchemy.engine.ExceptionContext", *, missing
 def _from_driver(error: psycopg.Error, missing: str) -> TicketOpsError:
     state = error.sqlstate or ""
     why = _first_line(error)
+    if state == _CANCELLED:
+        hint = "give it more time (--timeout), or see whether an index is missing: `ticketops doctor`"
+        return StatementCancelled(BACKEND, why=why, hint=hint)
     if state in _UNAVAILABLE:
         return BackendUnavailable(BACKEND, why=f"{_UNAVAILABLE[state]} ({why})")
     if error.diag.source_function in _GROWS_FILES:

@@ -11,7 +11,7 @@ import structlog
 from ticketops.domain.lanes import Routes
 from ticketops.domain.outbox import Backlog
 from ticketops.domain.relay import Identity
-from ticketops.errors import BackendUnavailable, TicketOpsError
+from ticketops.errors import BackendUnavailable, StatementCancelled, TicketOpsError
 from ticketops.options import OutboxOptions, RelayOptions
 from ticketops.ports.relay import OutboxCare, OutboxSource, Publisher, ShardLeases, Waker
 from ticketops.ports.tracing import Tracer
@@ -98,6 +98,8 @@ class RelayDaemon:
         self._give_up_at = float("inf")
         self._waking = Waking(parts.waker, self._wake_lanes)
         self._backlog: Backlog | None = None
+        self._uncounted = False
+        """The last try to count the backlog took too long."""
         self._log = structlog.get_logger("ticketops").bind(part="relay", relay_id=identity.relay_id)
         self._lanes: list[Lane] = []
         self._lane_loops: list[Loop] = []
@@ -199,8 +201,15 @@ class RelayDaemon:
 
     def _measure(self, care: OutboxCare) -> float:
         started = time.monotonic()
-        self._backlog = care.backlog()
-        self._metrics.backlog(self._backlog)
+        try:
+            self._backlog = care.backlog()
+            self._metrics.backlog(self._backlog)
+        except StatementCancelled as error:
+            if not self._uncounted:
+                self._log.warning("the backlog cannot be counted in time; its figures are old", why=error.why)
+            self._uncounted = True
+        else:
+            self._uncounted = False
         return max(_BACKLOG_EVERY, (time.monotonic() - started) * _BACKLOG_COST)
 
     def _waker_loops(self) -> list[Loop]:
@@ -295,6 +304,8 @@ class RelayDaemon:
         if waiting := self._state.waiting_for:
             return Health(ok=False, reason=f"waiting for {waiting}")
         if self._backlog is None:
+            if self._uncounted:
+                return Health(ok=True, reason="ok; the backlog cannot be counted in time")
             return Health(ok=False, reason="the backlog has not been measured yet")
         oldest = self._backlog.oldest_seconds or 0.0
         if oldest > max_age:

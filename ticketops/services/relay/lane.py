@@ -15,7 +15,7 @@ from ticketops.domain.lanes import Batch, Outcome, Routes, blames, outcome_of, w
 from ticketops.domain.outbox import Aggregate, PendingEvent
 from ticketops.domain.relay import Delivery, Failed, Lease, Settlement, Takeover
 from ticketops.domain.retry import RetryPolicy, judge
-from ticketops.errors import BackendUnavailable, LeaseLost
+from ticketops.errors import BackendUnavailable, LeaseLost, TicketOpsError
 from ticketops.options import RelayOptions
 from ticketops.ports.relay import OutboxSource, Publisher
 from ticketops.services.relay.careful import Careful
@@ -126,6 +126,8 @@ class Lane:
         self._source.close()
         try:
             self._finish_settling()
+        except TicketOpsError as error:
+            self._observer.left_unmarked(len(self._settler.ids), str(error))
         finally:
             self._settler.close()
 
@@ -211,7 +213,8 @@ class Lane:
         lease_of = {lease.shard: lease for lease in leases}
         while (suspect := self._careful.next(frozenset(lease_of))) is not None:
             shard, size = suspect
-            events = self._reader.read_alone(lease_of[shard], min(size, self._batch_size))
+            unmarked = tuple(self._unmarked.shard_of)
+            events = self._reader.read_alone(lease_of[shard], min(size, self._batch_size), unmarked)
             if events:
                 return events
             self._careful.sent(shard, 0)

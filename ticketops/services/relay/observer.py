@@ -74,10 +74,14 @@ class Observer:
     def took_over(self, shard: int, unfinished: Unfinished) -> None:
         """A shard came with a batch that its last owner never settled."""
         self._log.warning(
-            "a relay died with a batch in flight; its events are sent again, at first one by one",
+            "a relay left a batch unfinished; its events are sent again, at first one by one",
             shard=shard,
             events=len(unfinished.event_ids),
         )
+
+    def left_unmarked(self, count: int, why: str) -> None:
+        """The lane ends, and published events could not be marked."""
+        self._log.warning("could not mark published events; they are sent again", events=count, why=why)
 
     def waiting(self, backend: str, reason: str) -> None:
         """The relay waits; said once until `arrived`."""

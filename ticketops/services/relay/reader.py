@@ -94,9 +94,9 @@ class Reader:
         elif max(Counter(event.shard for event in events).values()) >= request.per_shard:
             self._depth = min(self._options.shards, self._depth * 2)
 
-    def read_alone(self, lease: Lease, limit: int) -> list[PendingEvent]:
+    def read_alone(self, lease: Lease, limit: int, exclude: tuple[bytes, ...] = ()) -> list[PendingEvent]:
         """The next events of one shard, from the start."""
-        return self._source.read(self._request(frozenset({lease}), limit, (), None))
+        return self._source.read(self._request(frozenset({lease}), limit, exclude, None))
 
     def _request(
         self, leases: frozenset[Lease], limit: int, exclude: tuple[bytes, ...], floor: int | None
