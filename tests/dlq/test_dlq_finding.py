@@ -96,6 +96,11 @@ def test_an_id_that_is_nowhere_is_told(bookings: Bookings) -> None:
     assert "there is no dead letter dlq:none:1" in done.err
 
 
+def test_a_queue_where_an_id_belongs_is_told(bookings: Bookings) -> None:
+    done = bookings("list", "bookings")
+    assert (done.code, "--queue bookings" in done.err) == (ExitCode.NOT_FOUND, True)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

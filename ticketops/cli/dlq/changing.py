@@ -134,7 +134,7 @@ def _tell_missing(inv: Invocation, desk: "Desk", choice: "Choice") -> int:
     code = ExitCode.DONE
     for letter_id in choice.missing:
         move = moves.get(letter_id)
-        inv.out.note(f"{letter_id} was {move_words(move)}" if move else absence(letter_id, choice.trouble))
+        inv.out.note(f"{letter_id} was {move_words(move)}" if move else absence(inv, letter_id, choice.trouble))
         if move is None or move.action != f"dlq {choice.plan.verb}":
             code = ExitCode.NOT_FOUND
     return code

@@ -41,14 +41,16 @@ def tell_search(inv: Invocation, search: "Search") -> int:
     """The same of a search, with the ids that were named and are not there."""
     code = tell(inv, search.trouble)
     for letter_id in search.missing:
-        inv.out.note(absence(letter_id, search.trouble))
+        inv.out.note(absence(inv, letter_id, search.trouble))
     return code or (ExitCode.NOT_FOUND if search.missing else ExitCode.DONE)
 
 
-def absence(letter_id: str, trouble: "Trouble") -> str:
+def absence(inv: Invocation, letter_id: str, trouble: "Trouble") -> str:
     """What is known of an id that was not found."""
     if trouble.queues:
         return f"{letter_id} was not found, but {', '.join(trouble.queues)} did not answer"
+    if letter_id in inv.config.dlq.queues:
+        return f"{letter_id} is a queue, not a dead letter: --queue {letter_id}"
     return f"there is no dead letter {letter_id}"
 
 
