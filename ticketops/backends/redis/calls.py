@@ -15,6 +15,10 @@ from ticketops.domain.wire.scalars import WireTime
 from ticketops.options import RedisQueueOptions
 
 _DAY: Final = 86_400
+_NOTHING: Final = 0
+"""In place of a show: there is nothing to push."""
+_ANOTHER: Final = -1
+"""In place of a show: it is not what was chosen."""
 Call = tuple[Sequence[str], Arguments]
 """Keys and arguments of a script."""
 
@@ -62,14 +66,14 @@ class Requeue:
         keys, arguments = list[str](), list[str | bytes | int]()
         body, moved, counted = self.keys.bodies, self.keys.moved(""), self.keys.requeues("")
         for mark, one in zip(marks, found, strict=True):
-            digest, movable = one.digest, one.movable
-            if movable.item is not None and mark.digest in {"", digest}:
+            movable, chosen = one.movable, not mark.digest or mark.digest == one.digest
+            if chosen and movable.item is not None:
                 id_, data = movable.item.id, movable.item.with_expiry(self.deadline.written)
                 show = shows.setdefault(movable.item.event_id, len(shows) + 1)
-            else:  # there is nothing to push, or not what was seen
-                id_, data, show = item_of(one.id), b"", 0
+            else:
+                id_, data, show = item_of(one.id), b"", _NOTHING if chosen else _ANOTHER
             keys += (body + one.id, moved + one.id, counted + id_)
-            arguments += (one.id, mark.digest or digest, id_, show, movable.reason, number, data)
+            arguments += (one.id, one.body, id_, show, movable.reason, number, data)
             number += 1
         return [*self._shared_keys(shows), *keys], [*self._shared_arguments(shows), *arguments]
 

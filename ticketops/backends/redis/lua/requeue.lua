@@ -9,9 +9,9 @@
 -- ARGV[3]  seconds that requeues are counted
 -- ARGV[4]  the time that items expire, in Unix seconds
 -- ARGV[5]  how many shows follow, then the shows
--- ARGV[…]  per item seven: dead-letter id, digest of the body as it was read (empty: any), item id, number of the
---          show from 1, reason, position score, the item's bytes (empty: there is nothing to push, only say what
---          became of it)
+-- ARGV[…]  per item seven: dead-letter id, the body as it was read, item id, number of the show from 1 (0: there is
+--          nothing to push, -1: nor is it what was chosen; only say what became of it), reason, position score, the
+--          item's bytes
 --
 -- Answers per item: "done", "gone", "already:OPERATION", "missing", "changed", "unreadable" or "failed:WHY".
 -- The first write is one that Redis refuses when it is out of memory or a replica, so nothing is done by halves.
@@ -56,7 +56,15 @@ local function scores()
   return redis.call('ZMSCORE', KEYS[1], unpack(ids))
 end
 
-local function look(keys, args, score, unfit)
+local function bodies()
+  local keys = {}
+  for number = 1, count do
+    keys[number] = KEYS[keys_before + (number - 1) * KEYS_PER_ITEM + 1]
+  end
+  return redis.call('MGET', unpack(keys))
+end
+
+local function look(keys, args, score, body, unfit)
   local id = ARGV[args]
   if seen[id] then
     return 'already:' .. operation
@@ -65,20 +73,17 @@ local function look(keys, args, score, unfit)
     local mover = redis.pcall('GET', KEYS[keys + 1])
     return type(mover) == 'string' and 'already:' .. mover or 'gone'
   end
-  local body = redis.pcall('GET', KEYS[keys])
   if not body then
-    return 'missing'
+    return redis.call('EXISTS', KEYS[keys]) == 0 and 'missing' or 'unreadable'
   end
-  if type(body) == 'table' then
-    return 'unreadable'
-  end
-  if ARGV[args + 1] ~= '' and redis.sha1hex(body) ~= ARGV[args + 1] then
+  local show = tonumber(ARGV[args + 3])
+  if show < 0 or body ~= ARGV[args + 1] then
     return 'changed'
   end
-  if ARGV[args + 6] == '' then
+  if show == 0 then
     return 'unreadable'
   end
-  local wrong = unfit[tonumber(ARGV[args + 3])]
+  local wrong = unfit[show]
   seen[id] = not wrong
   return wrong or 'done'
 end
@@ -106,11 +111,12 @@ if denied then
   return denied
 end
 
-local there, unfit = not wrong and count > 0 and scores(), misfits()
+local some = not wrong and count > 0
+local there, held, unfit = some and scores(), some and bodies(), misfits()
 for number = 1, count do
   local keys = keys_before + (number - 1) * KEYS_PER_ITEM + 1
   local args = args_before + (number - 1) * ARGS_PER_ITEM + 1
-  verdicts[number] = wrong or look(keys, args, there[number], unfit)
+  verdicts[number] = wrong or look(keys, args, there[number], held[number], unfit)
   if verdicts[number] == 'done' then
     moving[#moving + 1] = number
     counters[#counters + 1] = KEYS[keys + 2]
