@@ -125,7 +125,9 @@ class Known:
 
     def sources(self) -> Sources:
         return Sources(
-            letters=Letters(lambda _: self._queue(), self._now, LetterChanges(self.means()), self._memory()),
+            letters=Letters(
+                lambda _: self._queue(), ("bookings",), self._now, LetterChanges(self.means()), self._memory()
+            ),
             outbox=lambda: self._up("outbox", self.outbox),
             relays=lambda: self._up("relay", self.relays),  # type: ignore[arg-type]  # what is asked of it is there
             states=lambda _: self._up("state", self.machine.view()),

@@ -60,14 +60,16 @@ def run(
     scene: Callable[[Any, Scripted], Coroutine[Any, Any, None]],
     size: tuple[int, int] = (80, 24),
     known: Known | None = None,
+    *,
+    notifications: bool = False,
     **options: Any,
 ) -> None:
-    """Play a scene in a terminal of that size."""
+    """Play a scene in a terminal of that size; `notifications`: they are drawn."""
 
     async def play() -> None:
         feed = Scripted()
         app = dashboard(feed, known, **options)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=notifications) as pilot:
             await pilot.pause()
             await scene(pilot, feed)
 

@@ -11,8 +11,9 @@ from textual.widgets import Input
 from support.dashboard_sources import KEY, Known
 from support.dashboards import INCIDENT, Scripted, go, run, settled, shown
 from support.snapshots import everything
-from ticketops.tui.lines import NAMED, Line, parse, spoken
-from ticketops.tui.places import PLACES, near, place_of, plain
+from ticketops.tui.commands import understood
+from ticketops.tui.lines import Line, parse, spoken
+from ticketops.tui.places import PLACES, near, place_of
 from ticketops.tui.visits import Visits
 
 
@@ -62,7 +63,10 @@ def test_visits_never_leave_what_was_seen(steps: list[str]) -> None:
         ("dlq bookings /504", Line(("dlq", "bookings"), "504")),
         (":lag /a b", Line(("lag",), "a b")),
         ("/504", Line((), "504")),
-        ("ticketops dlq list --queue bookings --group 4ab1", Line(("dlq", "list", "bookings", "4ab1"))),
+        (
+            "ticketops dlq list --queue bookings --group 4ab1",
+            Line(("dlq", "list", "--queue", "bookings", "--group", "4ab1")),
+        ),
         ("trace 'a b'", Line(("trace", "a b"))),
         ("trace 'open", Line(("trace", "'open"))),
         ("trace a/b", Line(("trace", "a/b"))),
@@ -73,7 +77,7 @@ def test_a_line_is_taken_apart(text: str, line: Line) -> None:
     assert parse(text) == line
 
 
-@given(st.lists(st.text(min_size=1).filter(lambda word: "/" not in word and word not in NAMED)))
+@given(st.lists(st.text(min_size=1).filter(lambda word: "/" not in word)))
 def test_spoken_words_are_understood(said: list[str]) -> None:
     assert parse(spoken(["trace", *said])).words == ("trace", *said)
 
@@ -93,7 +97,7 @@ def test_spoken_words_are_understood(said: list[str]) -> None:
     ],
 )
 def test_words_of_commands_mean_views(command: str, view: str) -> None:
-    found = plain(command.split())
+    found = understood(command.split(), ())
     assert found == tuple(view.split())
     assert found == ("home",) or place_of(found)
 

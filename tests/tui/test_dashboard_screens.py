@@ -11,8 +11,11 @@ import pytest
 from support.dashboard_sources import KEY, Known
 from support.dashboards import INCIDENT, Scripted, go, run, settled, shown
 from support.snapshots import NOW, everything
+from ticketops.domain.overview.snapshot import Reading, Source
 from ticketops.tui.actions import every_action
+from ticketops.tui.changes import Changes
 from ticketops.tui.places import PLACES
+from ticketops.tui.screens.confirm import ConfirmScreen
 from ticketops.tui.table import LineTable
 
 ROOT = Path(__file__).parents[2]
@@ -165,6 +168,54 @@ def test_a_terminal_without_utf8_gets_ascii() -> None:
         assert "X STOP" in text
 
     run(scene, utf8=False)
+
+
+def plainly(pilot: Any) -> str:
+    """The screen as such a terminal gets it."""
+    filters = pilot.app.get_line_filters()
+    lines = pilot.app.screen._compositor.render_strips()
+    return "\n".join("".join(one.text for one in filters[-1].apply(list(line), None)) for line in lines)
+
+
+def test_frames_toasts_and_scroll_bars_are_ascii_without_question_marks() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(everything())
+        await go(pilot, "dlq bookings")
+        await settled(pilot, lambda: bool(pilot.app.screen.table.key))
+        await pilot.press("W", "H")
+        await settled(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        pilot.app.notify("x\n" * 3, timeout=60)
+        await settled(pilot, lambda: "x  " in shown(pilot) and "type PROD-EU 3" in shown(pilot))
+        text = plainly(pilot)
+        assert text.isascii()
+        assert "+--" in text
+        assert text.replace("? help", "").count("?") == 0
+
+    run(scene, (80, 24), utf8=False, notifications=True)
+
+
+@pytest.mark.parametrize("context", ["PROD-EU", "a-context-of-thirty-characters"])
+@pytest.mark.parametrize("under_way", ["", "1 204/5 000 requeue 5 000 dead letters of bookings"])
+def test_eighty_columns_always_tell_whether_one_writes_and_when_time_stopped(
+    context: str, under_way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Changes, "told", under_way)
+    lost: Reading[Any] = Reading(asked_at=NOW, at=NOW - timedelta(seconds=3047), error="timed out")
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        pilot.app.context = context
+        feed.say(everything(backends=dict.fromkeys(Source, lost)))
+        await pilot.pause()
+        await pilot.press("W", "p")
+        await pilot.pause()
+        line = shown(pilot).splitlines()[0]
+        assert re.search(r"\[WRITE [45]:\d\d\]", line)
+        assert "FROZEN at 03:00:00Z" in line
+        assert "LOST" in line
+        assert context[:3] in line
+        assert under_way[:5] in line
+
+    run(scene)
 
 
 def test_no_color_is_monochrome(monkeypatch: pytest.MonkeyPatch) -> None:

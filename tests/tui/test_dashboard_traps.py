@@ -323,3 +323,26 @@ def test_keys_that_come_in_one_burst_go_to_what_those_before_them_opened() -> No
         await settled(pilot, lambda: "dead letters of bookings" in shown(pilot))
 
     run(scene, (80, 24), Known())
+
+
+def test_a_fault_ends_with_its_error_and_no_traceback() -> None:
+    app: Any = None
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        nonlocal app
+        app = pilot.app
+        feed.say(INCIDENT)
+        await pilot.pause()
+        secret = "payload"  # noqa: S105, F841 - what a frame holds
+
+        def fault() -> None:
+            raise KeyError("[/x]\x1b")
+
+        app.call_later(fault)
+        await pilot.pause()
+
+    with pytest.raises(KeyError):
+        run(scene)
+    assert isinstance(app.trouble, KeyError)
+    assert app.return_code == 1
+    assert not app._exit_renderables

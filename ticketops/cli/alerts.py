@@ -252,7 +252,7 @@ def _overview(inv: Invocation) -> "Iterator[Overview]":
     from ticketops.wiring.overview import open_overview  # noqa: PLC0415
 
     timeout = inv.seconds or inv.config.status.timeout
-    with closing(open_overview(inv.config, timeout=timeout, remember=False)) as overview:
+    with closing(open_overview(inv.config, timeout=timeout, remember=False, secrets=inv.settings.secrets)) as overview:
         yield overview
 
 

@@ -33,7 +33,9 @@ def command(
     inv = invocation(ctx)
     exporter = SnapshotExporter(inv.config.status, now=lambda: datetime.now(UTC), stale_after=every * _STALE)
     timeout = inv.seconds or inv.config.status.timeout
-    with closing(open_overview(inv.config, timeout=timeout, remember=False, counters=True)) as overview:
+    with closing(
+        open_overview(inv.config, timeout=timeout, remember=False, counters=True, secrets=inv.settings.secrets)
+    ) as overview:
         if not once:
             return _serve(inv, overview, exporter, every)
         exporter.show(overview.look().snapshot)

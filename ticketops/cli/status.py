@@ -35,7 +35,7 @@ def command(ctx: typer.Context, *, watch: Watch = None) -> int:
 
     inv = invocation(ctx)
     timeout = inv.seconds or inv.config.status.timeout
-    with closing(open_overview(inv.config, timeout=timeout, remember=True)) as overview:
+    with closing(open_overview(inv.config, timeout=timeout, remember=True, secrets=inv.settings.secrets)) as overview:
         return repeated(inv, watch, lambda: _look(inv, overview))
 
 

@@ -142,6 +142,7 @@ def _run(inv: Invocation, said: _Said) -> int:
     if not (is_page() or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise UsageError("the dashboard needs a terminal", hint="`ticketops status --watch 5` works in a pipe")
     from ticketops.cli.saved import Saver  # noqa: PLC0415
+    from ticketops.config.redact import redact  # noqa: PLC0415
     from ticketops.tui.app import Dashboard  # noqa: PLC0415
     from ticketops.tui.feed import Feed  # noqa: PLC0415
     from ticketops.tui.guide import load  # noqa: PLC0415
@@ -149,11 +150,12 @@ def _run(inv: Invocation, said: _Said) -> int:
     config = inv.config
     timeout, every = inv.seconds or config.status.timeout, said.every or config.tui.every
     dashboard = Dashboard(
-        lambda told, failed: Feed(lambda: _overview(config, timeout, every), told, failed, load),
+        lambda told, failed: Feed(lambda: _overview(inv, timeout, every), told, failed, load),
         lambda: sources_of(config, inv.timeout, _tail(inv)),
         context=config.context,
         read_only=config.read_only,
         tail=_tail(inv),
+        hide=partial(redact, secrets=inv.settings.secrets),
         theme=said.theme or config.tui.theme,
         utf8=is_page() or (sys.stdout.encoding or "").lower().startswith("utf"),
         keymap=config.tui.keys,
@@ -178,10 +180,10 @@ def _tail(inv: Invocation) -> tuple[str, ...]:
     return (*context, *file, *(word for assignment in inv.assignments for word in ("--set", assignment)))
 
 
-def _overview(config: "Config", timeout: float, every: float) -> "Overview":
+def _overview(inv: Invocation, timeout: float, every: float) -> "Overview":
     from ticketops.wiring.overview import open_overview  # noqa: PLC0415 - the first frame does not wait for it
 
-    return open_overview(config, timeout=timeout, remember=True, every=every)
+    return open_overview(inv.config, timeout=timeout, remember=True, every=every, secrets=inv.settings.secrets)
 
 
 def sources_of(config: "Config", timeout: float, tail: tuple[str, ...]) -> "Sources":
@@ -210,7 +212,7 @@ def sources_of(config: "Config", timeout: float, tail: tuple[str, ...]) -> "Sour
     )
     memory = Memory(lambda: open_operation_store(quick), lambda: open_annotations(quick))
     return Sources(
-        letters=Letters(means.look, now, LetterChanges(means), memory),
+        letters=Letters(means.look, tuple(config.dlq.queues), now, LetterChanges(means), memory),
         outbox=lambda: wiring.open_outbox_admin(config, timeout=timeout),
         relays=lambda: wiring.open_shard_leases(config, timeout=timeout),
         states=lambda machine: open_state_view(config, machine, timeout=timeout),

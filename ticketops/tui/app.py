@@ -9,6 +9,7 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
+from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 
 from ticketops.domain.overview.check import Check
@@ -59,6 +60,7 @@ class Dashboard(App[int]):
         context: str,
         read_only: bool,
         tail: Sequence[str] = (),
+        hide: Callable[[str], str] = str,
         utf8: bool = True,
         theme: str = "dark",
         keymap: Mapping[str, str] | None = None,
@@ -70,6 +72,7 @@ class Dashboard(App[int]):
 
         `sources` is asked once, when it is needed.
         `tail`: what commands need at their end to mean the same context.
+        `hide` takes secrets out of errors.
         `caption` says what stands above the line of keys on every screen, and is asked often; None: nothing does.
         `save` writes a snapshot with the lines of the screen to a file; None: they cannot be saved.
         """
@@ -79,6 +82,7 @@ class Dashboard(App[int]):
         self.theme = LIGHT if theme == "light" else DARK
         self.context = context
         self.tail = tail
+        self.hide = hide
         self.clock = clock or Clock()
         self.read_only = read_only
         self.snapshot: Snapshot | None = None
@@ -97,7 +101,7 @@ class Dashboard(App[int]):
         self._failure = ""
         """What was told last of it."""
         self.trouble: BaseException | None = None
-        """Why there never was a snapshot, where that made it leave."""
+        """What made it leave: there never was a snapshot, or it has a fault."""
         self.left_over: list[str] = []
         """Commands that go on with what leaving cut off."""
         self._feed = make_feed(self._told, self._failed)
@@ -114,6 +118,12 @@ class Dashboard(App[int]):
             await self._typeahead.typed(event)
         else:
             await super().on_event(event)
+
+    def _fatal_error(self) -> None:
+        """See App, which would print a traceback with the values of every variable: whoever runs it tells the error."""
+        self.bell()
+        self.trouble = self.trouble or self._exception
+        self._close_messages_no_wait()
 
     def on_mount(self) -> None:
         """Paint first, then ask."""
@@ -250,6 +260,18 @@ class Dashboard(App[int]):
         if self._latest is not None and self.frozen_at is None:
             self._show(self._latest)
         getattr(self.screen, "reload", bool)()
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """See App; without secrets."""
+        super().notify(self.hide(message), title=title, severity=severity, timeout=timeout, markup=markup)
 
     def copy_to_clipboard(self, text: str) -> None:
         """See App: inside tmux and screen too."""

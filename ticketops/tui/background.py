@@ -44,8 +44,10 @@ def _hand_over(screen: "Screen[Any]", done: Callable[[T], None], late: Callable[
 
 def _tell(screen: "Screen[Any]", failed: Callable[[str], None], text: str) -> None:
     if there(screen):
-        screen.notify(safe(text[:500]), severity="error", markup=False)
-        failed(safe(text[:500]))
+        hide: Callable[[str], str] = getattr(screen.app, "hide", str)
+        said = safe(hide(text)[:500])
+        screen.notify(said, severity="error", markup=False)
+        failed(said)
 
 
 def there(screen: "Screen[Any]") -> bool:

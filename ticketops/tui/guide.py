@@ -11,6 +11,7 @@ from ticketops.domain.deadletters import QueueKind
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.overview.check import Check
 from ticketops.domain.overview.snapshot import Snapshot
+from ticketops.errors import UsageError
 from ticketops.tui.lines import parse
 from ticketops.tui.looks import safe, with_tail
 from ticketops.tui.visits import Visits, Words
@@ -66,7 +67,8 @@ class Guide:
         self._app.push_screen(GotoScreen(self._app.snapshot, tuple(self._said)), self._answered)
 
     def _answered(self, text: str | None) -> None:
-        from ticketops.tui.places import near  # noqa: PLC0415 - see load()
+        from ticketops.tui.commands import understood  # noqa: PLC0415 - see load()
+        from ticketops.tui.places import near  # noqa: PLC0415
 
         if not text or not text.strip():
             return
@@ -74,15 +76,24 @@ class Guide:
         line = parse(text)
         if not line.words:
             self._look_for(line.wanted)
-        elif not self.go(line.words, line.wanted):
-            said, hint = safe(" ".join(line.words)), near(line.words)
-            self._tell(f"unknown: {said}; {safe(hint) if hint else '? shows where one can go'}")
+            return
+        try:
+            words = understood(line.words, self._own())
+        except UsageError as error:
+            self._tell("; ".join(filter(None, (error.what, error.why, error.hint))))
+            return
+        if not (words and self.go(words, line.wanted)):
+            said, hint = " ".join(line.words), near(words or line.words)
+            self._tell(f"unknown: {said}; {hint or '? shows where one can go'}")
+
+    def _own(self) -> Sequence[tuple[str, str]]:
+        """The options that mean the system which is shown."""
+        tail = self._app.tail
+        return [*zip(tail[::2], tail[1::2], strict=True), ("--context", self._app.context)]
 
     def go(self, words: Sequence[str], wanted: str = "") -> bool:
         """Go where words say, and filter there; False where that is nowhere."""
-        from ticketops.tui.places import plain  # noqa: PLC0415 - see load()
-
-        words = plain(words)
+        words = tuple(words)
         if words[0] in {"q", "quit"}:
             self._app.action_leave()
         elif words[0] == "help":

@@ -1,6 +1,6 @@
 """The first and the last line of every screen."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +20,7 @@ from ticketops.tui.looks import STYLES, age_of, safe
 
 _STALE: Final = 15.0
 """Seconds after which the age of the snapshot is shown."""
+_SHORT: Final = {"postgres": "PG"}
 _APART: Final = 2
 """Cells between two keys of the last line."""
 _KEPT: Final = 2
@@ -27,22 +28,39 @@ _KEPT: Final = 2
 
 
 class Head(Widget):
-    """Where one is, whether time goes on, and how each backend is."""
+    """Where one is, whether time goes on, and how each backend is.
+
+    Where room is short, latencies go first, then the names of healthy backends and how long others were lost; then the
+    context's name and what is under way share what is left. Whether one can write, and when time stopped, always stay.
+    """
 
     def render(self) -> Text:
         """See Widget."""
-        app = self.app
+        app, width = self.app, self.size.width
         snapshot: Snapshot | None = getattr(app, "snapshot", None)
-        left = Text(no_wrap=True, overflow="ellipsis")
-        left.append(f" ticketops {safe(getattr(app, 'context', ''))}", "bold")
-        left.append_text(_access(app))
-        left.append(self._time(snapshot))
-        right = _backends(snapshot) if snapshot else Text("asking …", "dim")
-        if snapshot and left.cell_len + right.cell_len + 1 > self.size.width:
-            right = _backends(snapshot, brief=True)
-        left.truncate(max(self.size.width - right.cell_len - 2, 0), overflow="ellipsis")
-        room = max(self.size.width - left.cell_len - right.cell_len - 1, 1)
+        name = f" ticketops {safe(getattr(app, 'context', ''))}"
+        changes: Changes | None = getattr(app, "changes", None)
+        told = f" {safe(changes.told, 60)}" if changes and changes.told else ""
+        access, time = _access(changes), self._time(snapshot)
+        kept = access.cell_len + time.cell_len + 2
+        right = Text("asking …", "dim")
+        for right in _backends(snapshot) if snapshot else ():
+            if cell_len(name) + cell_len(told) + kept + right.cell_len <= width:
+                break
+        where, doing = self._called(name, told, width - kept - right.cell_len)
+        left = Text.assemble(where, access, doing, time, no_wrap=True)
+        room = max(width - left.cell_len - right.cell_len - 1, 1)
         return Text.assemble(left, " " * room, right, " ", no_wrap=True, overflow="ellipsis")
+
+    def _called(self, name: str, told: str, room: int) -> tuple[Text, Text]:
+        """The context and what is under way, in so many cells: half of them each, or what the other leaves."""
+        if cell_len(name) + cell_len(told) > room:
+            name = name.replace(" ticketops", "", 1)
+        shown = Text(name, "bold"), Text(told, STYLES[Grade.WARN])
+        half = max(room // 2, room - shown[1].cell_len)
+        shown[0].truncate(max(half, 0), overflow="ellipsis")
+        shown[1].truncate(max(room - shown[0].cell_len, 0), overflow="ellipsis")
+        return shown
 
     def _time(self, snapshot: Snapshot | None) -> Text:
         clock: Clock = getattr(self.app, "clock")  # noqa: B009 - the app is not imported here
@@ -56,30 +74,38 @@ class Head(Widget):
         return Text(f" {snapshot.at:%H:%M:%S}Z" + (f" ({age_of(seconds)} ago)" if seconds > _STALE else " live"))
 
 
-def _access(app: object) -> Text:
-    changes: Changes | None = getattr(app, "changes", None)
-    if changes is None:
+def _access(changes: Changes | None) -> Text:
+    if changes is None or not changes.lock.left:
         return Text(" [READ-ONLY]")
-    told = Text(f" {safe(changes.told, 60)}" if changes.told else "", STYLES[Grade.WARN])
-    if not changes.lock.left:
-        return Text(" [READ-ONLY]").append_text(told)
     minutes, seconds = divmod(int(changes.lock.left), 60)
-    return Text(f" [WRITE {minutes}:{seconds:02}]", STYLES[Grade.WARN]).append_text(told)
+    return Text(f" [WRITE {minutes}:{seconds:02}]", STYLES[Grade.WARN])
 
 
-def _backends(snapshot: Snapshot, *, brief: bool = False) -> Text:
-    return Text(" | ").join([_backend(source.value, reading, brief) for source, reading in snapshot.backends.items()])
+def _backends(snapshot: Snapshot) -> Iterator[Text]:
+    """How each backend is, at length, then shorter and shorter."""
+    readings = {_SHORT.get(source.value, source.value.upper()): one for source, one in snapshot.backends.items()}
+    yield _joined(_backend(name, one, latency=True) for name, one in readings.items())
+    yield _joined(_backend(name, one) for name, one in readings.items())
+    lost = {name: one for name, one in readings.items() if not _well(one)}
+    well = [Text(f"{len(readings) - len(lost)} ok", STYLES[Grade.OK])] if len(lost) < len(readings) else []
+    yield _joined([*well, *(_backend(name, one) for name, one in lost.items())])
+    yield _joined([*well, *([Text(f"{' '.join(lost)} LOST", STYLES[Grade.BAD])] if lost else [])])
 
 
-def _backend(name: str, reading: Reading[object], brief: bool) -> Text:
-    short = {"postgres": "PG"}.get(name, name.upper())
-    if reading.fresh and reading.value is not None:
-        if brief:
-            return Text(f"{short} ok", STYLES[Grade.OK])
-        latency = getattr(reading.value, "latency", 0.0)
-        return Text(f"{short} ok {latency * 1000:.0f}ms", STYLES[Grade.OK])
+def _joined(parts: Iterable[Text]) -> Text:
+    return Text(" | ").join(parts)
+
+
+def _well(reading: Reading[object]) -> bool:
+    return reading.fresh and reading.value is not None
+
+
+def _backend(name: str, reading: Reading[object], *, latency: bool = False) -> Text:
+    if _well(reading):
+        took = f" {getattr(reading.value, 'latency', 0.0) * 1000:.0f}ms" if latency else ""
+        return Text(f"{name} ok{took}", STYLES[Grade.OK])
     since = "" if reading.at is None else f" {age_of((reading.asked_at - reading.at).total_seconds())}"
-    return Text(f"{short} LOST{since}", STYLES[Grade.BAD])
+    return Text(f"{name} LOST{since}", STYLES[Grade.BAD])
 
 
 class Foot(Widget):

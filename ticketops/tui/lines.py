@@ -10,8 +10,6 @@ from ticketops.domain.overview.snapshot import Snapshot
 from ticketops.domain.text import terminal_safe
 
 _FILTER: Final = re.compile(r"(?:^|\s)/(.*)$", re.DOTALL)
-NAMED: Final = frozenset({"--queue", "--group", "--machine", "--state"})
-"""Options of commands whose values are words here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +22,14 @@ class Line:
 
 
 def parse(text: str) -> Line:
-    """Take a line apart; a pasted command such as `ticketops dlq list --queue bookings` is understood too."""
+    """Take a line apart; a whole command such as `ticketops dlq list --config /etc/ops.toml` has no filter."""
     text = text.strip().removeprefix(":")
-    found = _FILTER.search(text)
-    words = _words(text[: found.start()] if found else text)
+    words = _words(text)
     if words[:1] == ["ticketops"]:
-        words = words[1:]
-    return Line(tuple(word for word in words if word not in NAMED), found[1].strip() if found else "")
+        return Line(tuple(words[1:]))
+    found = _FILTER.search(text)
+    words = _words(text[: found.start()]) if found else words
+    return Line(tuple(words), found[1].strip() if found else "")
 
 
 def _words(text: str) -> list[str]:

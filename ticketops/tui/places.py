@@ -8,6 +8,7 @@ from textual.screen import Screen
 
 from ticketops.config.problems import did_you_mean
 from ticketops.domain.outbox import Status
+from ticketops.tui.commands import commands
 from ticketops.tui.screens.alerts import AlertsScreen
 from ticketops.tui.screens.group import GroupScreen
 from ticketops.tui.screens.groups import ConsumersScreen
@@ -56,7 +57,8 @@ def _letters(sources: Sources, said: Sequence[str]) -> "Screen[None]":
 
 
 def _letter(sources: Sources, said: Sequence[str]) -> "Screen[None]":
-    return letter_screen(sources.letters, said[1], said[0])
+    id_, queue = (*said, "")[:2]
+    return letter_screen(sources.letters, queue, id_)
 
 
 def _operations(sources: Sources, said: Sequence[str]) -> "Screen[None]":
@@ -91,7 +93,7 @@ def _states(sources: Sources, said: Sequence[str]) -> "Screen[None]":
 
 PLACES: Final = (
     Place(("dlq",), "[QUEUE [GROUP]]", "dead letters: queues, causes, items", 0, 2, _letters),
-    Place(("dlq", "show"), "ID QUEUE", "one dead letter, whole", 2, 2, _letter),
+    Place(("dlq", "show"), "ID [QUEUE]", "one dead letter, whole", 1, 2, _letter),
     Place(("lag",), "[GROUP]", "consumer groups and partitions", 0, 1, _groups),
     Place(("outbox",), "[WHICH]", "backlog, throughput; WHICH: dead, held or a status", 0, 2, _outbox),
     Place(("outbox", "show"), "ID", "one event, whole", 1, 1, lambda known, said: event_screen(known, said[0])),
@@ -106,43 +108,17 @@ PLACES: Final = (
     Place(("worker",), "", "what waits for workers: bookings, emails", 0, 0, lambda _, __: WorkersScreen()),
     Place(("audit",), "", "who changed what", 0, 0, lambda known, _: AuditScreen(known)),
 )
-_COMMANDS: Final = {
-    ("status",): ("home",),
-    ("dlq", "stats"): ("dlq",),
-    ("dlq", "list"): ("dlq",),
-    ("lag", "list"): ("lag",),
-    ("lag", "show"): ("lag",),
-    ("lag", "watch"): ("lag",),
-    ("outbox", "stats"): ("outbox",),
-    ("outbox", "list"): ("outbox",),
-    ("relay", "status"): ("relay",),
-    ("state", "stats"): ("state",),
-    ("state", "diagram"): ("state",),
-    ("ops", "list"): ("ops",),
-    ("alerts", "list"): ("alerts",),
-    ("ops", "show"): ("ops",),
-}
-"""Commands that show what a view shows, in that view's words."""
 OTHERS: Final = ("home", "help", "quit")
 """What can be written after `:` and is no place."""
 
 
-def plain(words: Sequence[str]) -> tuple[str, ...]:
-    """The words of a view for those of a command that shows the same."""
-    for way, view in _COMMANDS.items():
-        if tuple(words[: len(way)]) == way:
-            return (*view, *words[len(way) :])
-    return tuple(words)
-
-
 def place_of(words: Sequence[str]) -> tuple[Place, Sequence[str]] | None:
     """The place that words mean, with its arguments; None where there is none."""
-    for place in sorted(PLACES, key=lambda place: -len(place.words)):
-        count = len(place.words)
-        rest = words[count:]
-        if tuple(words[:count]) == place.words and place.least <= len(rest) <= place.most:
-            return place, rest
-    return None
+    fitting = [place for place in PLACES if tuple(words[: len(place.words)]) == place.words]
+    place = max(fitting, key=lambda place: len(place.words), default=None)
+    if place is None or not place.least <= len(words) - len(place.words) <= place.most:
+        return None
+    return place, words[len(place.words) :]
 
 
 def near(words: Sequence[str]) -> str:
@@ -150,5 +126,5 @@ def near(words: Sequence[str]) -> str:
     forms = [place.shown for place in PLACES if tuple(words[: len(place.words)]) == place.words]
     if forms:
         return f"write {' or '.join(forms)}"
-    known = [*OTHERS, *(" ".join(way) for way in [*(place.words for place in PLACES), *_COMMANDS])]
+    known = [*OTHERS, *(" ".join(place.words) for place in PLACES), *commands()]
     return did_you_mean(" ".join(words[:2]), known) or did_you_mean(words[0], known)

@@ -6,7 +6,19 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-_KNOWN: Final = str.maketrans({"…": ".", "“": '"', "”": '"', "─": "-", "↓": "v", "↑": "^", "·": "."})
+_LOOKALIKES: Final = {
+    "-": "─━═╌╍┄┅┈┉▔▀",
+    "|": "│┃║╎╏┆┇┊┋▌▐▏▎▍▋▊▉▕",
+    "_": "▁▂▃▄",
+    "#": "█▅▆▇",
+    '"': "“”",
+    ".": "…·",
+    "v": "↓",
+    "^": "↑",
+}
+_DRAWN: Final = range(0x2500, 0x25A0)
+_KNOWN: Final = dict.fromkeys(_DRAWN, "+") | {ord(one): sign for sign, ones in _LOOKALIKES.items() for one in ones}
+"""Frames and blocks have something for each of their characters: a question mark says that something is unknown."""
 _ROUND: Final = 0x80
 
 

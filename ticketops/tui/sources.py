@@ -52,8 +52,16 @@ class Tallied:
 class Letters:
     """Dead letters; `changes` makes the plans of what is to be changed."""
 
-    def __init__(self, opener: Opener, now: Callable[[], datetime], changes: LetterChanges, memory: Memory) -> None:
-        """`memory`: what was done to them."""
+    def __init__(
+        self,
+        opener: Opener,
+        queues: Sequence[str],
+        now: Callable[[], datetime],
+        changes: LetterChanges,
+        memory: Memory,
+    ) -> None:
+        """`queues`: the names of all; `memory`: what was done to their items."""
+        self._queues = queues
         self._opener = opener
         self.now = now
         self.changes = changes
@@ -76,8 +84,8 @@ class Letters:
                 yield letter if group_of(letter).id == group else None
 
     def page(self, queue: str, letter_id: str, most: int = TEXT) -> Text:
-        """All that is known of one item, at most so many characters of each text."""
-        showing = Showing(self._opener, [queue], self._memory)
+        """All that is known of one item, at most so many characters of each text; an empty `queue`: any."""
+        showing = Showing(self._opener, [queue] if queue else self._queues, self._memory)
         detail = showing.show(letter_id)
         return page(detail, showing.trouble, self.now(), most)
 

@@ -1,11 +1,12 @@
 """The snapshot of everything, put together from what is configured."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ticketops.config.redact import redact
 from ticketops.wiring.deadletters import open_letter_probe
 from ticketops.wiring.lag import open_lag_watch, open_redis_figures, open_ring
 
@@ -22,17 +23,31 @@ if TYPE_CHECKING:
 
 
 def open_overview(
-    config: "Config", *, timeout: float, remember: bool, every: float = 0.0, counters: bool = False
+    config: "Config",
+    *,
+    timeout: float,
+    remember: bool,
+    every: float = 0.0,
+    counters: bool = False,
+    secrets: Collection[str] = (),
 ) -> "Overview":
     """What every front asks; `timeout` in seconds for every part, `remember` in a local file.
 
     `every`: seconds after which a part is asked again; `counters`: with what only grows, which no line is made of.
+    `secrets`: what errors must not hold, besides what looks like a secret.
     """
     from ticketops.services.overview.collector import Collector  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.overview.status import Overview  # noqa: PLC0415
 
     parts = (*_parts(config, remember=remember), *(_counters(config) if counters else ()))
-    collector = Collector(parts, context=config.context, timeout=timeout, now=lambda: datetime.now(UTC), every=every)
+    collector = Collector(
+        parts,
+        context=config.context,
+        timeout=timeout,
+        now=lambda: datetime.now(UTC),
+        every=every,
+        hide=partial(redact, secrets=secrets),
+    )
     return Overview(collector, config.status, open_ring(config) if remember else None)
 
 

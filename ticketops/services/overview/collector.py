@@ -27,10 +27,11 @@ class Part(Protocol):
 class _Asked:
     """A part with what it last said; shared between the collector and the part's thread."""
 
-    def __init__(self, part: Part, now: Callable[[], datetime]) -> None:
+    def __init__(self, part: Part, now: Callable[[], datetime], hide: Callable[[str], str]) -> None:
         self.part = part
         self.asking: Asking[object] = Asking("-".join(part.place), part.read, self._told)
         self._now = now
+        self._hide = hide
         self._reading: Reading[Any] | None = None
 
     def reading(self, silent_after: float) -> Reading[Any] | None:
@@ -48,9 +49,8 @@ class _Asked:
         if answer.ok:
             return Reading(value=answer.value, at=moment, asked_at=moment, took=answer.took)
         base = self._reading or Reading(asked_at=moment)
-        return replace(
-            base, asked_at=moment, took=answer.took, error=answer.error, hint=answer.hint, denied=answer.denied
-        )
+        error, hint = self._hide(answer.error), self._hide(answer.hint)
+        return replace(base, asked_at=moment, took=answer.took, error=error, hint=hint, denied=answer.denied)
 
 
 _SOON: Final = 0.95
@@ -68,12 +68,13 @@ class Collector:
         timeout: float,
         now: Callable[[], datetime],
         every: float = 0.0,
+        hide: Callable[[str], str] = str,
     ) -> None:
-        """`timeout` in seconds for each part; `now` is this host's clock.
+        """`timeout` in seconds for each part; `now` is this host's clock; `hide` takes secrets out of errors.
 
         `every`: seconds after a question before the same part is asked again; what it said stands meanwhile.
         """
-        self._asked = [_Asked(part, now) for part in parts]
+        self._asked = [_Asked(part, now, hide) for part in parts]
         self._every = every
         self._context = context
         self._timeout = timeout

@@ -256,10 +256,11 @@ class ItemsScreen(LongScreen[DeadLetter]):
 
 
 def letter_screen(letters: Letters, queue: str, letter_id: str) -> WholeScreen:
-    """One dead letter, whole."""
-    command = command_of("ticketops", "dlq", "show", letter_id, "--queue", queue)
+    """One dead letter, whole; an empty `queue`: wherever it is."""
+    named = ("--queue", queue) if queue else ()
+    command = command_of("ticketops", "dlq", "show", letter_id, *named)
     read = partial(letters.page, queue, letter_id)
-    return WholeScreen(f"dead letter {letter_id}", read, command, ("dlq", "show", letter_id, queue))
+    return WholeScreen(f"dead letter {letter_id}", read, command, ("dlq", "show", letter_id, *named[1:]))
 
 
 def _first(letters: Letters, verb: str, queues: tuple[str, ...], selector: DeadLetterSelector) -> Step:

@@ -2,8 +2,8 @@
 
 from abc import abstractmethod
 from array import array
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Generic, TypeVar
 
@@ -102,7 +102,8 @@ class LongScreen(TabledScreen, Generic[T]):
     def _heard(self, reader: Reader[T], progress: Progress) -> None:
         if reader is not self._reader or not there(self):
             return
-        self._progress = progress
+        hide: Callable[[str], str] = getattr(self.app, "hide", str)
+        self._progress = progress = replace(progress, error=hide(progress.error))
         if progress.error:
             self.notify(safe(progress.error, 500), severity="error", markup=False)
         elif progress.ended:
