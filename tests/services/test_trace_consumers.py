@@ -49,8 +49,10 @@ def consumers(listed: Sequence[str], *seen: GroupSeen, missing: str = "") -> Con
         raise AssertionError(timeout)
 
     places = Places(
-        bookings=nowhere, story=nowhere, states=nowhere, outbox=nowhere, emails=nowhere, letters={}, items={},
+        bookings=nowhere, story=nowhere, states=nowhere, outbox=nowhere, emails=nowhere, letters={},
+        glances={}, items={},
         lag=lambda _: Cluster(listed, seen, missing), records=nowhere, store=nowhere,
+        done=nowhere,
     )  # fmt: skip
     ground = Ground(
         expected=Expectations(machine=BOOKING, groups={"booking-events": "email-worker"}),

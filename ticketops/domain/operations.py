@@ -1,5 +1,6 @@
 """Operations: changes to many dead letters, stored before the first item so that they can be resumed and proved."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -180,6 +181,12 @@ def requeued_by_queue(done: Iterable[tuple[Sequence[str], Mapping[str, int]]]) -
 def item_target(queue: str, item: str) -> str:
     """How the audit log names one item."""
     return f"{queue}/{item}"
+
+
+def key_of(queue: str, item: str) -> bytes:
+    """16 bytes that stand for an item of a queue in an index, however long its id is."""
+    text = f"{queue}\0{item}"
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def start_entry(operation: Operation) -> AuditEntry:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from ticketops.domain.lag.looks import Partition
+from ticketops.domain.outbox import EventRow
 from ticketops.domain.trace.facts import CompensationRow, EmailEntries, EmailRow, Ended, QueueItem, Record
 
 
@@ -20,6 +22,29 @@ class BookingStory(Protocol):
 
     def compensations(self, number: int | None, references: Sequence[str], limit: int) -> list[CompensationRow]:
         """Those of a booking's number, or of references, oldest first."""
+
+    def close(self) -> None:
+        """Give up connections; idempotent."""
+
+
+class EventStory(Protocol):
+    """The outbox, with what is known of each event's failures."""
+
+    def event(self, event_id: UUID) -> EventRow | None:
+        """One event with its payload; None where there is none of that id."""
+
+    def of_keys(self, types: Sequence[str], keys: Sequence[str], limit: int) -> list[EventRow]:
+        """Events of these aggregates with their payloads, in the order of their writing; no `types`: of any type."""
+
+    def close(self) -> None:
+        """Give up connections; idempotent."""
+
+
+class OperationGlance(Protocol):
+    """A look at operations and the audit log that loads little: nothing was done to most items ever."""
+
+    def untouched(self, items: Sequence[tuple[str, str, str]]) -> bool:
+        """True where nothing is known of any of them: queue, id and origin."""
 
     def close(self) -> None:
         """Give up connections; idempotent."""

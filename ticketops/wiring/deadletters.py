@@ -45,10 +45,12 @@ def open_letter_probe(config: "Config", name: str, timeout: float) -> "LetterPro
 
     options = queue_options(config, name)
     opened = partial(open_queue, config, name, timeout=timeout)
-    return LetterProbe(name, options.kind, opened, _glance(config, options, timeout))
+    return LetterProbe(name, options.kind, opened, open_glance(config, name, timeout=timeout))
 
 
-def _glance(config: "Config", options: "QueueOptions", timeout: float) -> "QueueGlance | None":
+def open_glance(config: "Config", name: str, *, timeout: float) -> "QueueGlance | None":
+    """What tells at little cost what is in the queue of that name, for one thread; None where nothing does."""
+    options = queue_options(config, name)
     match options.kind:
         case QueueKind.REDIS:
             return glance_at_redis(config, options, timeout=timeout)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.ports.ledger import Ledger, LedgerGlance
     from ticketops.ports.operations import Annotations, OperationStore
+    from ticketops.ports.trace import OperationGlance
     from ticketops.services.dlq.changing import Desk
 
 _UPGRADE = "run `ticketops db upgrade`"
@@ -22,6 +23,15 @@ def open_operation_store(config: "Config") -> "OperationStore":
     from ticketops.backends.store.operations import SqlOperationStore  # noqa: PLC0415 - loads SQLAlchemy
 
     return SqlOperationStore(open_place(config))
+
+
+def open_operation_glance(config: "Config", *, timeout: float) -> "OperationGlance | None":
+    """Whether anything was done to items, for one thread; None where the store is a local file."""
+    from ticketops.backends.postgres.event_story import PostgresOperationGlance  # noqa: PLC0415 - loads the driver
+
+    if config.dlq.store == "local":
+        return None
+    return PostgresOperationGlance(config.postgres, timeout, missing=_UPGRADE)
 
 
 def open_annotations(config: "Config") -> "Annotations":

@@ -8,21 +8,20 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ticketops.wiring import bounded, open_outbox_admin
-from ticketops.wiring.deadletters import open_queue
+from ticketops.wiring import bounded
+from ticketops.wiring.deadletters import open_glance, open_queue
 from ticketops.wiring.lag import open_lag_source
-from ticketops.wiring.store import open_operation_store
+from ticketops.wiring.store import open_operation_glance, open_operation_store
 from ticketops.wiring.transitions import machine_named, open_state_view, open_transitions
 
 if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.domain.trace.facts import Expectations
-    from ticketops.ports.deadletters import DeadLetterQueue
+    from ticketops.ports.deadletters import DeadLetterQueue, QueueGlance
     from ticketops.ports.lag import LagSource
     from ticketops.ports.operations import OperationStore
-    from ticketops.ports.outbox import OutboxAdmin
     from ticketops.ports.states import StateView
-    from ticketops.ports.trace import BookingStory, EmailStory, QueueStory, RecordSearch
+    from ticketops.ports.trace import BookingStory, EmailStory, EventStory, OperationGlance, QueueStory, RecordSearch
     from ticketops.ports.transitions import TransitionStore
     from ticketops.services.trace.places import Ground, Places
     from ticketops.services.trace.tracer import Tracer
@@ -48,10 +47,12 @@ def _places(config: "Config") -> "Places":
         outbox=partial(_outbox, config),
         emails=partial(_emails, config),
         letters={name: partial(_letters, config, name) for name in queues},
+        glances={name: partial(_glance, config, name) for name in queues},
         items={prefix: partial(_items, config, prefix) for prefix in sorted(prefixes)},
         lag=partial(_lag, config),
         records=partial(_records, config),
         store=partial(_store, config),
+        done=partial(_done, config),
     )
 
 
@@ -115,8 +116,10 @@ def _states(config: "Config", timeout: float) -> "StateView":
     return open_state_view(config, timeout=timeout)
 
 
-def _outbox(config: "Config", timeout: float) -> "OutboxAdmin":
-    return open_outbox_admin(config, timeout=timeout)
+def _outbox(config: "Config", timeout: float) -> "EventStory":
+    from ticketops.backends.postgres.event_story import PostgresEventStory  # noqa: PLC0415 - loads the driver
+
+    return PostgresEventStory(config.postgres, config.outbox, config.relay.shards, timeout)
 
 
 def _emails(config: "Config", timeout: float) -> "EmailStory":
@@ -131,6 +134,10 @@ def _emails(config: "Config", timeout: float) -> "EmailStory":
 
 def _letters(config: "Config", name: str, timeout: float) -> "DeadLetterQueue":
     return open_queue(replace(config, postgres=bounded(config, timeout)), name, timeout=timeout)
+
+
+def _glance(config: "Config", name: str, timeout: float) -> "QueueGlance | None":
+    return open_glance(config, name, timeout=timeout)
 
 
 def _items(config: "Config", prefix: str, timeout: float) -> "QueueStory":
@@ -152,3 +159,7 @@ def _records(config: "Config", timeout: float) -> "RecordSearch":  # noqa: ARG00
 
 def _store(config: "Config", timeout: float) -> "OperationStore":
     return open_operation_store(replace(config, postgres=bounded(config, timeout)))
+
+
+def _done(config: "Config", timeout: float) -> "OperationGlance | None":
+    return open_operation_glance(config, timeout=timeout)

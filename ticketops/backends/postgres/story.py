@@ -1,13 +1,12 @@
 """What `trace` reads of the booking service's database, and of the email workers', beside what others read."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
 from psycopg import sql
 
-from ticketops.backends.postgres.session import Session
+from ticketops.backends.postgres.reader import Reader
 from ticketops.domain.drafts import storable
 from ticketops.domain.trace.facts import CompensationRow, EmailRow
 from ticketops.options import PostgresOptions, StateOptions
@@ -36,7 +35,7 @@ class PostgresBookingStory:
 
     def __init__(self, postgres: PostgresOptions, state: StateOptions, timeout: float) -> None:
         """`timeout` in seconds for connecting and for each answer."""
-        self._reader = _Reader(postgres, timeout)
+        self._reader = Reader(postgres, timeout)
         self._schema = postgres.schema
         self._state = state
 
@@ -91,7 +90,7 @@ class PostgresEmailStory:
 
     def __init__(self, postgres: PostgresOptions, table: str, timeout: float) -> None:
         """`postgres` is the email workers' database; `timeout` in seconds for connecting and for each answer."""
-        self._reader = _Reader(postgres, timeout)
+        self._reader = Reader(postgres, timeout)
         self._table = sql.Identifier(postgres.schema, table)
 
     def jobs(self, references: Sequence[str], since: datetime | None, limit: int) -> list[EmailRow]:
@@ -109,22 +108,3 @@ class PostgresEmailStory:
     def close(self) -> None:
         """See ports.trace.EmailStory."""
         self._reader.close()
-
-
-class _Reader:
-    """Reads that the server itself ends in time."""
-
-    def __init__(self, postgres: PostgresOptions, timeout: float) -> None:
-        bounded = replace(postgres, connect_timeout=timeout, answer_timeout=timeout)
-        self._session = Session(bounded, "ticketops trace")
-        self._limit = f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {max(round(timeout * 1000), 1)}"
-
-    def rows(
-        self, statement: sql.Composed | sql.SQL, values: Sequence[object] | Mapping[str, object]
-    ) -> list[tuple[Any, ...]]:
-        with self._session.transaction() as connection:
-            connection.execute(self._limit.encode())
-            return connection.execute(statement, values).fetchall()
-
-    def close(self) -> None:
-        self._session.close()

@@ -7,11 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
 
-from ticketops.backends.store.columns import key_of
 from ticketops.backends.store.letters import pack, unpack
 from ticketops.backends.store.place import Place
 from ticketops.domain.deadletters import DeadLetter
-from ticketops.domain.operations import Archived, Edit, Hold, Operation
+from ticketops.domain.operations import Archived, Edit, Hold, Operation, key_of
 
 _MANY = 500
 """Items that one statement names."""

@@ -1,6 +1,5 @@
 """Column types that take any text and any time, on PostgreSQL and on SQLite alike."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -54,12 +53,6 @@ def legible_tree(value: object) -> Any:  # noqa: ANN401 - any JSON value
     if value is None or isinstance(value, bool | int | float):
         return value
     return legible(str(value))
-
-
-def key_of(queue: str, item: str) -> bytes:
-    """16 bytes that stand for an item of a queue in an index, however long its id is."""
-    text = f"{queue}\0{item}"
-    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 class AnyText(TypeDecorator[str]):

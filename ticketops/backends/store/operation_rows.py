@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Table, Text, type_coerce
 
-from ticketops.backends.store.columns import key_of, plain
+from ticketops.backends.store.columns import plain
 from ticketops.domain.deadletters import Outcome
-from ticketops.domain.operations import FrozenItem, Operation, OperationItem, OperationState, Verb
+from ticketops.domain.operations import FrozenItem, Operation, OperationItem, OperationState, Verb, key_of
 
 _FULL_HEX = 32
 

@@ -10,7 +10,6 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
 
 from ticketops.backends.store import audit, operation_results
-from ticketops.backends.store.columns import key_of
 from ticketops.backends.store.operation_rows import (
     ids_between,
     item_columns,
@@ -35,6 +34,7 @@ from ticketops.domain.operations import (
     end_entry,
     item_entry,
     item_target,
+    key_of,
     requeued_by_queue,
     start_entry,
 )

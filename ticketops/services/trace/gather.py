@@ -3,17 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
 from typing import Final
 
 from ticketops.domain.deadletters import DeadLetter, Narrowing, QueueKind
 from ticketops.domain.lag.looks import GroupName, GroupSeen, Look
 from ticketops.domain.lag.samples import GroupState
 from ticketops.domain.outbox import EventRow
-from ticketops.domain.selectors import Selector
 from ticketops.domain.subjects import Transition
 from ticketops.domain.trace.facts import (
     CompensationRow,
@@ -26,7 +23,6 @@ from ticketops.domain.trace.facts import (
     Reader,
 )
 from ticketops.domain.trace.naming import concerns
-from ticketops.ports.outbox import OutboxAdmin
 from ticketops.services.side_by_side import Question
 from ticketops.services.trace.places import Ground, Places
 
@@ -79,14 +75,8 @@ class Gathering:
 
     def events(self, timeout: float) -> list[EventRow]:
         """Outbox events with their payloads, oldest first."""
-        with closing(self._places.outbox(timeout)) as admin:
-            rows = {row.id: row for selector in self._selectors() for row in admin.rows(selector)}
-            return sorted(_with_payloads(admin, list(rows.values())), key=_age)
-
-    def _selectors(self) -> Iterator[Selector]:
-        for key in self._who.keys:
-            for kind in self._ground.types or (None,):
-                yield Selector(aggregate_type=kind, key=key, limit=_EVENTS)
+        with closing(self._places.outbox(timeout)) as story:
+            return sorted(story.of_keys(self._ground.types, self._who.keys, _EVENTS), key=_age)
 
     def compensations(self, timeout: float) -> list[CompensationRow]:
         """What had to be undone."""
@@ -115,12 +105,22 @@ class Gathering:
     def letters(self, name: str, timeout: float) -> Letters:
         """Dead letters of one queue: by key where the place has an index, the rest as far as the time allows."""
         search = _Search(self._who.keys, _until(timeout))
+        if self._is_empty(name, timeout):
+            return Letters(letters=(), searched=0, whole=True)
         with closing(self._places.letters[name](timeout)) as queue:
             for key in self._who.keys:
                 search.through(queue.scan(Narrowing(key=key)), _until(timeout))
             if self._ground.kinds[name] in _SEARCHED:
                 search.through(queue.scan(Narrowing()), _until(min(timeout, _SEARCH)))
         return Letters(letters=tuple(search.found.values()), searched=search.searched, whole=search.whole)
+
+    def _is_empty(self, name: str, timeout: float) -> bool:
+        glance = self._places.glances[name](timeout)
+        if glance is None:
+            return False
+        with closing(glance):
+            holding = glance.holding(0)
+        return holding is not None and not holding.count
 
     def readers(self, timeout: float) -> Consumers:
         """The groups that count, on the partitions of the topics that count; those that should be there, by name."""
@@ -164,14 +164,6 @@ class _Search:
 def _until(timeout: float) -> Callable[[], bool]:
     deadline = time.monotonic() + timeout
     return lambda: time.monotonic() >= deadline
-
-
-def _with_payloads(admin: OutboxAdmin, rows: Sequence[EventRow]) -> Iterator[EventRow]:
-    chosen = list(islice(rows, _EVENTS))
-    payloads = {event.id: event.payload for event in admin.events([row.id.bytes for row in chosen])}
-    for row in chosen:
-        payload = payloads.get(row.id.bytes)
-        yield replace(row, payload=None if payload is None else payload.decode(errors="replace"))
 
 
 def _age(event: EventRow) -> tuple[datetime, int]:

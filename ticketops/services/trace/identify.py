@@ -8,11 +8,10 @@ from typing import Final
 
 from ticketops.domain.deadletters import DeadLetter
 from ticketops.domain.outbox import EventRow
-from ticketops.domain.selectors import Selector
 from ticketops.domain.subjects import Subject
 from ticketops.domain.trace.facts import Identity, Matched
 from ticketops.domain.trace.naming import how, identity, letter_may_be, uuid_of, words_of
-from ticketops.errors import NotFoundError, UsageError
+from ticketops.errors import NotFoundError
 from ticketops.services.side_by_side import Answer, Question, ask
 from ticketops.services.trace.places import Ground, Places
 
@@ -101,15 +100,10 @@ class Identifier:
 
     def _event(self, key: str, timeout: float) -> EventRow | None:
         """The event of this id, else one of the aggregate of this id."""
-        with closing(self._places.outbox(timeout)) as admin:
-            event_id = uuid_of(key)
-            if event_id is not None and not admin.missing([event_id]):
-                return admin.show(event_id).event
-            try:
-                selectors = [Selector(aggregate_type=kind, key=key, limit=1) for kind in self._ground.types or (None,)]
-            except UsageError:  # no text that the database could hold
-                return None
-            return next((event for selector in selectors for event in admin.rows(selector)), None)
+        event_id = uuid_of(key)
+        with closing(self._places.outbox(timeout)) as story:
+            found = story.event(event_id) if event_id is not None else None
+            return found or next(iter(story.of_keys(self._ground.types, [key], 1)), None)
 
     def _letter(self, name: str, key: str, timeout: float) -> DeadLetter | None:
         with closing(self._places.letters[name](timeout)) as queue:

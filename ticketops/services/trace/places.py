@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 
 from ticketops.domain.deadletters import QueueKind
 from ticketops.domain.trace.facts import Expectations
-from ticketops.ports.deadletters import DeadLetterQueue
+from ticketops.ports.deadletters import DeadLetterQueue, QueueGlance
 from ticketops.ports.lag import LagSource
 from ticketops.ports.operations import OperationStore
-from ticketops.ports.outbox import OutboxAdmin
 from ticketops.ports.states import StateView
-from ticketops.ports.trace import BookingStory, EmailStory, QueueStory, RecordSearch
+from ticketops.ports.trace import BookingStory, EmailStory, EventStory, OperationGlance, QueueStory, RecordSearch
 from ticketops.ports.transitions import TransitionStore
 
 
@@ -21,15 +20,19 @@ class Places:
     bookings: Callable[[float], TransitionStore]
     story: Callable[[float], BookingStory]
     states: Callable[[float], StateView]
-    outbox: Callable[[float], OutboxAdmin]
+    outbox: Callable[[float], EventStory]
     emails: Callable[[float], EmailStory]
     letters: Mapping[str, Callable[[float], DeadLetterQueue]]
     """By queue."""
+    glances: Mapping[str, Callable[[float], QueueGlance | None]]
+    """By queue as well: what tells that it is empty, before anything is loaded that reads letters."""
     items: Mapping[str, Callable[[float], QueueStory]]
     """By what stands before the keys of a booking worker; `""` is there, and has the list of email jobs."""
     lag: Callable[[float], LagSource]
     records: Callable[[float], RecordSearch]
     store: Callable[[float], OperationStore]
+    done: Callable[[float], OperationGlance | None]
+    """What tells that nothing was done to items, before the store is loaded; None where the store is as cheap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,6 +138,11 @@ class Tracer:
     def _operations(self, items: Sequence[tuple[str, str, str]], timeout: float) -> list[AuditEntry]:
         deadline = self._monotonic() + timeout
         entries: dict[tuple[object, ...], AuditEntry] = {}
+        glance = self._places.done(timeout)
+        if glance is not None:
+            with closing(glance):
+                if glance.untouched(items):
+                    return []
         with closing(self._places.store(timeout)) as store:
             for queue, item, origin in items:
                 if self._monotonic() < deadline:
