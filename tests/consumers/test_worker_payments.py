@@ -56,6 +56,23 @@ def test_a_refund_changes_the_payment_alone(works: Works, make_worker: MakeWorke
     assert works.events(booking) == []
 
 
+def test_a_payment_takes_the_moves_of_its_own_table_alone(works: Works, make_worker: MakeWorker) -> None:
+    refunded, failed = works.booking(), works.booking("PAYMENT_PROCESSING", "REFUNDED")
+    for kind in ("AUTHORIZED", "REFUNDED", "CAPTURED"):
+        works.pay(kind, refunded)
+    works.pay("FAILED", failed)
+    assert make_worker("w", "--drain").run(60.0) == 0
+    dead = works.dead(2)
+    assert {record.reason for record in dead} == {"invalid_data"}
+    assert {record.key: record.death.message.split(": ")[-1] for record in dead} == {
+        refunded.encode(): "PAYMENT_CAPTURED while the payment is REFUNDED",
+        failed.encode(): "PAYMENT_FAILED while the payment is REFUNDED",
+    }
+    for booking in (refunded, failed):
+        assert works.state(booking)[:2] == ("PAYMENT_PROCESSING", "REFUNDED")
+        assert works.events(booking) == []
+
+
 def test_bad_input_dies_with_its_reason_and_the_rest_goes_on(works: Works, make_worker: MakeWorker) -> None:
     good, ended, confirmed = (
         works.booking(),

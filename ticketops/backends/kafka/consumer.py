@@ -17,10 +17,10 @@ from confluent_kafka import (
 from ticketops.backends.kafka.errors import BACKEND, from_driver, translated
 from ticketops.backends.kafka.orphans import OrphanWatch
 from ticketops.backends.kafka.settings import Setting, client_settings
-from ticketops.backends.kafka.starts import places_at
+from ticketops.backends.kafka.starts import places_to_begin
 from ticketops.domain.consuming import Partition, Position, Record
 from ticketops.domain.start_at import StartAt, StartKind
-from ticketops.errors import BackendError, BackendUnavailable, SchemaError
+from ticketops.errors import BackendError, BackendUnavailable, SchemaError, TicketOpsError
 from ticketops.options import KafkaOptions
 from ticketops.ports.consumers import Rebalance
 
@@ -135,16 +135,24 @@ class KafkaRecordSource:
             )
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
-        """See ports.RecordSource."""
+        """See ports.RecordSource.
+
+        What fails once records are in hand is raised by the next poll: the driver has passed them, and gives them once.
+        """
+        self._raise_failure()
         self._join_anew_where_partitions_are_nobodys()
         consumer = self._opened()
-        with translated():
-            first = consumer.poll(timeout)
-            messages = [] if first is None else [first, *consumer.consume(max(1, limit - 1), 0)]
-        self._raise_failure()
         self._look_after(consumer)
         self._commit_again()
-        return [record for message in messages if (record := self._record(message)) is not None]
+        with translated():
+            first = consumer.poll(timeout)
+        messages = [] if first is None else [first]
+        if messages and limit > 1:
+            self._guarded(lambda: messages.extend(consumer.consume(limit - 1, 0)))
+        records = [record for message in messages if (record := self._record(message)) is not None]
+        if not records:
+            self._raise_failure()
+        return records
 
     def _join_anew_where_partitions_are_nobodys(self) -> None:
         """As a new member, without a name: that alone makes the group share everything out again."""
@@ -260,9 +268,11 @@ class KafkaRecordSource:
             )
 
     def _assigned(self, given: Sequence[TopicPartition]) -> None:
-        consumer = self._opened()
-        self._guarded(lambda: consumer.incremental_assign(self._started_at(consumer, given)))
-        self._guarded(lambda: self._told().assigned(_partitions(given)))
+        consumer, begun = self._opened(), list[TopicPartition]()
+        self._guarded(lambda: begun.extend(self._started_at(consumer, given)))
+        # Even of none: the driver would assign all of them at their committed offsets where we do not.
+        self._guarded(lambda: consumer.incremental_assign(begun))
+        self._guarded(lambda: self._told().assigned(_partitions(begun)))
         if self._watch is not None:
             self._watch.begin(time.monotonic())
         chosen, self._chosen = self._chosen, {}
@@ -281,22 +291,28 @@ class KafkaRecordSource:
     def _started_at(self, consumer: Consumer, given: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Where each begins; only at its first assignment is the start looked at."""
         fresh = {place for place in _partitions(given) if place not in self._started}
-        self._started |= fresh
         if self._start.kind is StartKind.COMMITTED or not fresh:
             return list(given)
         wanted = [place for place in given if Partition(place.topic, place.partition) in fresh]
-        begun = places_at(consumer, wanted, self._start)
+        begun = places_to_begin(consumer, wanted, self._start)
+        self._started |= fresh
         self._chosen = {Partition(place.topic, place.partition): place.offset for place in begun if place.offset >= 0}
         self._begun |= self._chosen
         return [place for place in given if place not in wanted] + begun
 
     def _guarded(self, call: Callable[[], None]) -> None:
-        """What a callback raises would be lost in librdkafka's hands; it is raised after the poll."""
+        """What a callback raises would be lost in librdkafka's hands; the next poll raises it."""
         try:
             with translated():
                 call()
         except Exception as error:  # noqa: BLE001 - kept, and raised by `poll` or `close`
-            self._failure = self._failure or error
+            self._keep(error)
+
+    def _keep(self, failure: Exception) -> None:
+        """The first; but one that nobody can go on from comes before those that pass."""
+        passes = isinstance(failure, TicketOpsError) and failure.transient
+        if self._failure is None or not passes:
+            self._failure = failure
 
     def _raise_failure(self) -> None:
         failure, self._failure = self._failure, None
@@ -324,12 +340,13 @@ class KafkaRecordSource:
             return record_of(message)
         if error.code() in _PASSING or error.retriable():
             self._complain(error)
-            return None
-        raise from_driver(error)
+        else:
+            self._keep(from_driver(error))
+        return None
 
     def _complain(self, error: KafkaError) -> None:
         if error.fatal():
-            self._failure = self._failure or from_driver(error)
+            self._keep(from_driver(error))
         if error.code() == KafkaError._ALL_BROKERS_DOWN or error.fatal():  # noqa: SLF001 - see above
             self._trouble = f"{error.str()} ({error.name()})"
 

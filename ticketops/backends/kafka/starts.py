@@ -1,15 +1,36 @@
 """Where each partition begins, of what was asked for."""
 
+import time
 from collections.abc import Sequence
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, TopicPartition
 
-from ticketops.backends.kafka.errors import BACKEND
+from ticketops.backends.kafka.errors import BACKEND, translated
 from ticketops.domain.start_at import StartAt, StartKind
-from ticketops.errors import BackendUnavailable
+from ticketops.errors import BackendError, BackendUnavailable
 
 _ANSWER = 5.0
 """Seconds to wait for an answer of a broker."""
+_PATIENCE = 10.0
+"""Seconds in which leaders may change."""
+_AGAIN_EVERY = 0.1
+
+
+def places_to_begin(consumer: Consumer, places: Sequence[TopicPartition], start: StartAt) -> list[TopicPartition]:
+    """As `places_at`, asked again for a while; no error of it is transient.
+
+    Who went on after one would begin elsewhere than they were told to.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with translated():
+                return places_at(consumer, places, start)
+        except BackendUnavailable as error:
+            if time.monotonic() > deadline:
+                hint = "start again, with --from"
+                raise BackendError("where to begin cannot be asked", why=str(error), hint=hint) from error
+        time.sleep(_AGAIN_EVERY)
 
 
 def places_at(consumer: Consumer, places: Sequence[TopicPartition], start: StartAt) -> list[TopicPartition]:

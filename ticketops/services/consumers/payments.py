@@ -215,6 +215,8 @@ def _move(draft: Draft, notice: PaymentNotice, refusal: Refusal | None) -> Outco
         if refusal.why in {Why.ALREADY, Why.OVERTAKEN}:
             return Handled("ignored", f"{notice.type} in state {before.state}")
         return refusal
+    if not _pays(before, _STATUS[notice.type]):
+        return _out_of_order(notice.type, before)
     draft.set({Field.PAYMENT_STATUS: _STATUS[notice.type].value, Field.PAYMENT_REFERENCE: notice.payment_id})
     draft.fire(notice.type.value, notice.failure_reason)
     return Handled(_WORD[notice.type], before.key)
@@ -227,6 +229,8 @@ def _fail(
         return Handled("ignored", f"{notice.type} in state {draft.subject.state}")
     if refusal is not None and refusal.why is not Why.ALREADY:
         return refusal
+    if not _pays(draft.subject, PaymentStatus.FAILED):
+        return _out_of_order(notice.type, draft.subject)
     reason = notice.failure_reason or _NO_REASON
     draft.set({Field.PAYMENT_STATUS: PaymentStatus.FAILED.value, Field.PAYMENT_REFERENCE: notice.payment_id})
     if refusal is None:
@@ -237,13 +241,25 @@ def _fail(
 
 
 def _refund(draft: Draft) -> Outcome:
-    status = draft.subject.payment_status or ""
-    if status == PaymentStatus.REFUNDED:
+    if draft.subject.payment_status == PaymentStatus.REFUNDED:
         return Handled("ignored", "it is refunded already")
-    if status not in set(PaymentStatus) or not PaymentStatus(status).allows(PaymentStatus.REFUNDED):
-        return _refused(InvalidRecord("the booking cannot take it", why=f"a refund while the payment is {status}"))
+    if not draft.subject.payment_status or not _pays(draft.subject, PaymentStatus.REFUNDED):
+        return _out_of_order(NoticeType.REFUNDED, draft.subject)
     draft.set({Field.PAYMENT_STATUS: PaymentStatus.REFUNDED.value})
     return Handled("refunded", draft.subject.key)
+
+
+def _pays(booking: Subject, target: PaymentStatus) -> bool:
+    """True where the payment may come to be `target`, or is it; a booking that tells nothing of its payment may."""
+    status = booking.payment_status
+    if not status or status == target:
+        return True
+    return status in set(PaymentStatus) and PaymentStatus(status).allows(target)
+
+
+def _out_of_order(notice: NoticeType, booking: Subject) -> Failure:
+    why = f"{notice} while the payment is {booking.payment_status or 'not known'}"
+    return _refused(InvalidRecord("the booking cannot take it", why=why))
 
 
 def _told(subject: Subject) -> Mapping[str, str]:
