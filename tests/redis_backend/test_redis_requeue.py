@@ -1,6 +1,7 @@
 """What a requeue leaves in Redis, byte for byte, and what it does with bodies of every sort."""
 
 import re
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -9,9 +10,15 @@ import pytest
 
 from support.bookings import Bookings
 from support.deadletters import order
+from ticketops.backends.redis.bodies import fetch
+from ticketops.backends.redis.calls import Deadline
+from ticketops.backends.redis.calls import Requeue as Calls
+from ticketops.backends.redis.keys import Keys
+from ticketops.backends.redis.session import Session
 from ticketops.domain.deadletters import BodyState, Mark, Narrowing, Outcome, QueueKind
 from ticketops.domain.wire.items import decode_item, encode_item, read_item
 from ticketops.domain.wire.letters import BookingDeadLetter, encode_letter
+from ticketops.options import RedisOptions
 
 SHOW = "E1"
 EVERYTHING = Narrowing()
@@ -162,6 +169,22 @@ def test_a_body_that_is_no_object_is_shown_with_its_reason_and_stays(bookings: B
     assert bookings.queue.remove(uuid4(), [bad.mark])[0].outcome is Outcome.DONE
     assert bookings.queue.put([bad])[0].outcome is Outcome.DONE
     assert bookings.worker.body(bad.id) == body
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_body_that_changes_after_it_was_read_stays(bookings: Bookings, redis: RedisOptions, *, named: bool) -> None:
+    id_ = bookings.worker.dead_letter(bookings.worker.item(SHOW), age=100)
+    keys = Keys(redis.queue, bookings.prefix)
+    with closing(Session(redis)) as session:
+        (read,) = fetch(session, keys, [id_])
+        change = Calls(keys, redis.queue, uuid4(), Deadline.after(session.now(), 900))
+        call = change.call([Mark(id_, read.digest if named else "")], [read], 0)
+        bookings.redis.set(bookings.key(f"booking:dlq:{id_}"), read.body.replace(b"service_error", b"service_ERROR"))
+        before = bookings.snapshot()
+        assert session.call("requeue", *call) == [b"changed"]
+        assert bookings.snapshot() == before
+        bookings.redis.set(bookings.key(f"booking:dlq:{id_}"), read.body)
+        assert session.call("requeue", *call) == [b"done"]
 
 
 def test_a_body_key_of_another_type_is_an_item_too(bookings: Bookings) -> None:
