@@ -68,6 +68,9 @@ def test_a_selection_is_put_back_and_the_operation_proves_it(incident: Incident)
     ]
     assert sorted(item["id"] for item in items) == sorted(chosen)
     assert {item["outcome"] for item in items} == {"done"}
+    assert incident("ops", "show", listed["id"], "--outcome", "gone", "-o", "jsonl").out == ""
+    wrong = incident("ops", "show", listed["id"], "--outcome", "done it")
+    assert (wrong.code, "write done, changed" in wrong.err) == (2, True)
 
 
 def test_discard_all_wants_the_queue_by_name(incident: Incident) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from ticketops.domain.deadletters import Outcome
     from ticketops.domain.operations import Operation, OperationItem, OperationState
     from ticketops.ports.operations import OperationStore
 
@@ -75,11 +76,11 @@ def show(
     ] = None,
 ) -> None:
     """Show one operation: what was chosen, how far it is, what came of its items."""
-    inv = invocation(ctx)
+    inv, wanted = invocation(ctx), _outcome(outcome)
     with open_desk(inv) as desk:
         operation = desk.store.find(operation_id)
-        if items or outcome:
-            inv.out.rows("operation_item", _ITEM, _items(desk.store, operation, outcome), name="id")
+        if items or wanted:
+            inv.out.rows("operation_item", _ITEM, _items(desk.store, operation, wanted), name="id")
             return
         record = _row(operation, desk.store.now()) | {
             "selector": dict(operation.selector),
@@ -135,9 +136,9 @@ def resume(
             return tell_report(inv, report)
 
 
-def _items(store: "OperationStore", operation: "Operation", outcome: str | None) -> "Iterator[dict[str, object]]":
+def _items(store: "OperationStore", operation: "Operation", outcome: "Outcome | None") -> "Iterator[dict[str, object]]":
     for item in store.items(operation.id):
-        if outcome is None or (item.outcome or "") == outcome:
+        if outcome is None or item.outcome is outcome:
             yield _item_row(item)
 
 
@@ -186,3 +187,13 @@ def _state(word: str | None) -> "OperationState | None":
     with suppress(ValueError):
         return OperationState(word.lower())
     raise UsageError(f"{word!r} is no state", hint=f"write {', '.join(OperationState)}")
+
+
+def _outcome(word: str | None) -> "Outcome | None":
+    from ticketops.domain.deadletters import Outcome  # noqa: PLC0415 - `--help` must not pay for it
+
+    if word is None:
+        return None
+    with suppress(ValueError):
+        return Outcome(word.lower())
+    raise UsageError(f"{word!r} is no result", hint=f"write {', '.join(Outcome)}")

@@ -86,7 +86,7 @@ class Changes:
         return [results[index] for index in range(len(marks))]
 
     def _in_steps(self, marks: Sequence[Mark], change: Change) -> list[Result]:
-        """A script call for some marks at a time: while the server is at one, the next is read and made here."""
+        """A script call for some marks at a time: before one is answered, the next is read, made and sent."""
         if not marks:
             return []
         ids, results, at = [mark.id for mark in marks], list[Result](), 0
@@ -98,8 +98,9 @@ class Changes:
                 if at < len(marks):
                     reading = ask(send, self._keys, ids[at : at + _STEP])
                 call = change.call(some[: len(found)], found, at - len(found))
+                sent = partial(_explained, found, send(change.script, *call))
                 results += changing()
-                changing = partial(_explained, found, send(change.script, *call))
+                changing = sent
             results += changing()
         return results
 

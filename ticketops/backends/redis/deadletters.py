@@ -26,7 +26,7 @@ from ticketops.domain.wire.items import read_item
 from ticketops.errors import SchemaError, WireError
 from ticketops.options import RedisOptions
 
-_BATCH: Final = 500
+_BATCH: Final = 1000
 """Items in one call, which takes several of a script."""
 _NEWEST: Final = 20
 """Members with the last scores, whose order within a second is not that of their deaths."""
