@@ -16,6 +16,7 @@ from support.waiting import eventually
 from ticketops.backends.kafka.dead_letters_glance import TopicGlance
 from ticketops.backends.postgres.dead_glance import TableGlance, compensation_glance, outbox_glance
 from ticketops.backends.postgres.ledger_glance import PostgresLedgerGlance
+from ticketops.backends.postgres.session import Session
 from ticketops.domain.deadletters import Mark
 from ticketops.domain.queue_kinds import QueueKind
 from ticketops.domain.record_headers import Position
@@ -30,8 +31,8 @@ MakeTopicGlance = Callable[[str], TopicGlance]
 
 def glance_at(box: OutboxDeaths | CompensationDeaths) -> TableGlance:
     if isinstance(box, OutboxDeaths):
-        return outbox_glance(box.postgres, box.options, RelayOptions())
-    return compensation_glance(box.postgres, box.table)
+        return outbox_glance(Session(box.postgres, "tests"), box.postgres, box.options, RelayOptions())
+    return compensation_glance(Session(box.postgres, "tests"), box.postgres, box.table)
 
 
 def empty(glance: QueueGlance) -> bool:
@@ -70,7 +71,7 @@ def topic_glance(kafka: KafkaOptions, database: PostgresOptions) -> Iterator[Mak
     with ExitStack() as stack:
 
         def make(topic: str) -> TopicGlance:
-            ledger = PostgresLedgerGlance(database, missing="run `ticketops db upgrade`")
+            ledger = PostgresLedgerGlance(Session(database, "tests"), database)
             return stack.enter_context(closing(TopicGlance(topic, kafka, ledger)))
 
         yield make
@@ -135,7 +136,10 @@ def test_parked_and_skipped_events_are_told_as_such(outbox: OutboxDeaths) -> Non
 
 
 def test_a_table_that_is_not_there_is_an_error(database: PostgresOptions) -> None:
-    with closing(compensation_glance(database, "no_such_table")) as glance, pytest.raises(SchemaError):
+    with (
+        closing(compensation_glance(Session(database, "tests"), database, "no_such_table")) as glance,
+        pytest.raises(SchemaError),
+    ):
         empty(glance)
 
 

@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from ticketops.backends.redis.figures import RedisFigures
+from ticketops.domain.overview.snapshot import redis_queues
 from ticketops.domain.wire.items import BookingItem, encode_item
 from ticketops.domain.wire.scalars import WireTime
 from ticketops.errors import BackendUnavailable
@@ -39,7 +40,7 @@ def test_depth_and_age_of_the_shows_queues(options: RedisOptions, figures: Redis
         client.set(options.queue.lists + "E3", "of a wrong type")
         client.sadd(options.queue.active, "E1", "E2", "E3", "stale")
         client.set(f"{redis_prefix}email-jobs", "of a wrong type, and no business of the shows")
-    found = figures.queues()
+    found = redis_queues(figures.shows())
     assert (found.depth, found.queues) == (3, 2)
     assert found.deepest == (("E1", 2), ("E2", 1))
     assert found.oldest_seconds == pytest.approx(100, abs=20)
@@ -50,14 +51,14 @@ def test_shows_one_by_one_the_deepest_first(options: RedisOptions, figures: Redi
         client.lpush(options.queue.lists + "E1", item(100))
         client.lpush(options.queue.lists.encode() + b"\xff", b"not json", b"x")
         client.sadd(options.queue.active, "E1", b"\xff", "stale")
-    hostile, plain = figures.waiting()
+    hostile, plain = figures.shows()
     assert (hostile.topic, hostile.depth, hostile.oldest_seconds) == ("\ufffd", 2, None)
     assert (plain.topic, plain.depth) == ("E1", 1)
     assert plain.oldest_seconds == pytest.approx(100, abs=20)
 
 
 def test_nothing_there(figures: RedisFigures) -> None:
-    found = figures.queues()
+    found = redis_queues(figures.shows())
     assert (found.depth, found.queues, found.oldest_seconds) == (0, 0, None)
 
 

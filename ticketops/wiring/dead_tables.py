@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.options import PostgresOptions
     from ticketops.ports.deadletters import DeadLetterQueue, QueueGlance
+    from ticketops.wiring.sessions import Sessions
 
 
 def open_outbox_dead_letters(config: "Config", name: str, *, timeout: float | None = None) -> "DeadLetterQueue":
@@ -26,18 +27,19 @@ def open_compensations(
     return CompensationDeadLetters(name, _bounded(config, timeout), table)
 
 
-def glance_at_outbox(config: "Config", *, timeout: float) -> "QueueGlance":
-    """Whether there are such events; `timeout` as above."""
+def glance_at_outbox(config: "Config", sessions: "Sessions", *, timeout: float) -> "QueueGlance":
+    """What there is of such events; `timeout` as above."""
     from ticketops.backends.postgres.dead_glance import outbox_glance  # noqa: PLC0415 - loads the driver
 
-    return outbox_glance(_bounded(config, timeout), config.outbox, config.relay)
+    return outbox_glance(sessions.of("outbox", timeout), config.postgres, config.outbox, config.relay)
 
 
-def glance_at_compensations(config: "Config", table: str, *, timeout: float) -> "QueueGlance":
-    """Whether there are such compensations; `table` and `timeout` as above."""
+def glance_at_compensations(config: "Config", sessions: "Sessions", table: str, *, timeout: float) -> "QueueGlance":
+    """What there is of such compensations; `table` and `timeout` as above."""
     from ticketops.backends.postgres.dead_glance import compensation_glance  # noqa: PLC0415 - loads the driver
 
-    return compensation_glance(_bounded(config, timeout), table or config.state.compensations_table)
+    session = sessions.of("compensations", timeout)
+    return compensation_glance(session, config.postgres, table or config.state.compensations_table)
 
 
 def _bounded(config: "Config", timeout: float | None) -> "PostgresOptions":

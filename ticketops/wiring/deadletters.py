@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ticketops.options import QueueOptions
     from ticketops.ports.deadletters import DeadLetterQueue, QueueGlance
     from ticketops.services.overview.letter_probe import LetterProbe
+    from ticketops.wiring.sessions import Sessions
 
 
 def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> "DeadLetterQueue":
@@ -39,27 +40,27 @@ def open_queue(config: "Config", name: str, *, timeout: float | None = None) -> 
             return open_compensations(config, name, options.table, timeout=timeout)
 
 
-def open_letter_probe(config: "Config", name: str, timeout: float) -> "LetterProbe":
+def open_letter_probe(config: "Config", sessions: "Sessions", name: str, timeout: float) -> "LetterProbe":
     """What a snapshot asks of the queue of that name, for one thread; `timeout` in seconds as above."""
     from ticketops.services.overview.letter_probe import LetterProbe  # noqa: PLC0415 - `--help` must not pay for it
 
     options = queue_options(config, name)
     opened = partial(open_queue, config, name, timeout=timeout)
-    return LetterProbe(name, options.kind, opened, open_glance(config, name, timeout=timeout))
+    return LetterProbe(name, options.kind, opened, open_glance(config, sessions, name, timeout=timeout))
 
 
-def open_glance(config: "Config", name: str, *, timeout: float) -> "QueueGlance | None":
+def open_glance(config: "Config", sessions: "Sessions", name: str, *, timeout: float) -> "QueueGlance | None":
     """What tells at little cost what is in the queue of that name, for one thread; None where nothing does."""
     options = queue_options(config, name)
     match options.kind:
         case QueueKind.REDIS:
             return glance_at_redis(config, options, timeout=timeout)
         case QueueKind.KAFKA:
-            return glance_at_topic(config, options.topic, timeout=timeout)
+            return glance_at_topic(config, sessions, options.topic, timeout=timeout)
         case QueueKind.OUTBOX:
-            return glance_at_outbox(config, timeout=timeout)
+            return glance_at_outbox(config, sessions, timeout=timeout)
         case QueueKind.COMPENSATIONS:
-            return glance_at_compensations(config, options.table, timeout=timeout)
+            return glance_at_compensations(config, sessions, options.table, timeout=timeout)
 
 
 def queue_options(config: "Config", name: str) -> "QueueOptions":

@@ -8,6 +8,7 @@ from ticketops.wiring.store import open_ledger, open_ledger_glance
 if TYPE_CHECKING:
     from ticketops.config import Config
     from ticketops.ports.deadletters import DeadLetterQueue, QueueGlance
+    from ticketops.wiring.sessions import Sessions
 
 
 def open_dead_letter_topic(
@@ -20,9 +21,9 @@ def open_dead_letter_topic(
     return KafkaDeadLetters(name, topic, config.kafka, partial(open_ledger, config), **waits)
 
 
-def glance_at_topic(config: "Config", topic: str, *, timeout: float) -> "QueueGlance | None":
-    """Whether nothing is in a dead-letter topic; None where the ledger is a local file. `timeout` as above."""
+def glance_at_topic(config: "Config", sessions: "Sessions", topic: str, *, timeout: float) -> "QueueGlance | None":
+    """What is in a dead-letter topic; None where the ledger is a local file. `timeout` as above."""
     from ticketops.backends.kafka.dead_letters_glance import TopicGlance  # noqa: PLC0415 - loads the driver
 
-    ledger = open_ledger_glance(config, timeout=timeout)
+    ledger = open_ledger_glance(config, sessions, timeout=timeout)
     return None if ledger is None else TopicGlance(topic, config.kafka, ledger, timeout=min(timeout, 10.0))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from ticketops.config.redact import redact
 from ticketops.wiring.deadletters import open_letter_probe
-from ticketops.wiring.lag import open_lag_watch, open_redis_figures, open_ring
+from ticketops.wiring.figures import Queues, open_postgres_figures, open_queues, open_redis_figures
+from ticketops.wiring.lag import open_lag_watch, open_ring
+from ticketops.wiring.sessions import Sessions
 
 if TYPE_CHECKING:
     from ticketops.backends.kafka.figures import KafkaFigures
-    from ticketops.backends.postgres.figures import PostgresFigures
     from ticketops.config import Config
     from ticketops.domain.overview.snapshot import AlertFigures, StateFigures
     from ticketops.ports.alerts import AlertStore
-    from ticketops.ports.relay import ShardLeases
     from ticketops.ports.states import StateView
     from ticketops.services.overview.collector import Part
     from ticketops.services.overview.status import Overview
@@ -52,10 +52,14 @@ def open_overview(
 
 
 def _parts(config: "Config", *, remember: bool) -> "Iterator[Part]":
-    yield from _postgres(config)
-    yield from _kafka(config, remember=remember)
-    yield from _redis(config)
-    yield from _dead_letters(config)
+    sessions = Sessions(config)
+    queues = open_queues(config, sessions)
+    yield from _postgres(config, sessions)
+    yield queues.outbox
+    yield queues.relay
+    yield from _kafka(config, queues, remember=remember)
+    yield from _redis(config, queues)
+    yield from _dead_letters(config, sessions)
     yield from _states(config)
     yield from _emails(config)
     yield from _alerts(config)
@@ -68,28 +72,16 @@ def _counters(config: "Config") -> "Iterator[Part]":
     yield Question(("requeued",), lambda _: open_operation_store(config), lambda asked, _: asked.requeued())
 
 
-def _postgres(config: "Config") -> "Iterator[Part]":
-    from ticketops.services.overview.parts import Question, relay_figures, timed  # noqa: PLC0415
+def _postgres(config: "Config", sessions: Sessions) -> "Iterator[Part]":
+    from ticketops.services.overview.parts import Question, timed  # noqa: PLC0415
 
-    def figures(_: float) -> "PostgresFigures":
-        from ticketops.backends.postgres.figures import PostgresFigures  # noqa: PLC0415 - loads the driver
-
-        table = config.state.compensations_table
-        return PostgresFigures(config.postgres, config.outbox, shards=config.relay.shards, compensations_table=table)
-
-    def leases(timeout: float) -> "ShardLeases":
-        from ticketops.backends.postgres.relay_leases import PostgresShardLeases  # noqa: PLC0415 - loads the driver
-
-        bounded = replace(config.postgres, connect_timeout=timeout, answer_timeout=timeout)
-        return PostgresShardLeases(bounded, config.outbox, "ticketops status")
-
-    yield Question(("backends", "postgres"), figures, timed(lambda asked, timeout: asked.backend(timeout)))
-    yield Question(("outbox",), figures, lambda asked, timeout: asked.outbox(timeout))
-    yield Question(("compensations",), figures, lambda asked, timeout: asked.compensations(timeout))
-    yield Question(("relay",), leases, lambda asked, _: relay_figures(asked.status()))
+    own = partial(open_postgres_figures, config, sessions, "own")
+    yield Question(("backends", "postgres"), own, timed(lambda asked, _: asked.backend()))
+    saga = partial(open_postgres_figures, config, sessions, "compensations")
+    yield Question(("compensations",), saga, lambda asked, _: asked.compensations())
 
 
-def _kafka(config: "Config", *, remember: bool) -> "Iterator[Part]":
+def _kafka(config: "Config", queues: Queues, *, remember: bool) -> "Iterator[Part]":
     from ticketops.services.overview.parts import Question, timed  # noqa: PLC0415
 
     def figures(_: float) -> "KafkaFigures":
@@ -98,24 +90,24 @@ def _kafka(config: "Config", *, remember: bool) -> "Iterator[Part]":
         return KafkaFigures(config.kafka)
 
     yield Question(("backends", "kafka"), figures, timed(lambda asked, timeout: asked.backend(timeout)))
-    yield Question(
-        ("lag",), lambda _: open_lag_watch(config, recall=remember), lambda asked, timeout: asked.observe(timeout)
-    )
+    watch = partial(open_lag_watch, config, recall=remember, queues=queues)
+    yield Question(("lag",), lambda _: watch(), lambda asked, timeout: asked.observe(timeout))
 
 
-def _redis(config: "Config") -> "Iterator[Part]":
-    from ticketops.services.overview.parts import Question, timed  # noqa: PLC0415
+def _redis(config: "Config", queues: Queues) -> "Iterator[Part]":
+    from ticketops.domain.overview.snapshot import redis_queues  # noqa: PLC0415
+    from ticketops.services.overview.parts import Drawn, Question, timed  # noqa: PLC0415
 
     figures = partial(open_redis_figures, config)
     yield Question(("backends", "redis"), figures, timed(lambda asked, _: asked.backend()))
-    yield Question(("queues",), figures, lambda asked, _: asked.queues())
+    yield Drawn(("queues",), queues.shows, redis_queues)
 
 
-def _dead_letters(config: "Config") -> "Iterator[Part]":
+def _dead_letters(config: "Config", sessions: Sessions) -> "Iterator[Part]":
     from ticketops.services.overview.parts import Question  # noqa: PLC0415
 
     for name in config.dlq.queues:
-        opened = partial(open_letter_probe, config, name)
+        opened = partial(open_letter_probe, config, sessions, name)
         yield Question(("dead_letters", name), opened, lambda asked, _: asked.figures())
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from ticketops.ports.operations import Annotations, OperationStore
     from ticketops.ports.trace import OperationGlance
     from ticketops.services.dlq.changing import Desk
+    from ticketops.wiring.sessions import Sessions
 
 _UPGRADE = "run `ticketops db upgrade`"
 
@@ -60,14 +60,13 @@ def open_ledger(config: "Config") -> "Ledger":
     return StoredLedger(open_place(config))
 
 
-def open_ledger_glance(config: "Config", *, timeout: float) -> "LedgerGlance | None":
+def open_ledger_glance(config: "Config", sessions: "Sessions", *, timeout: float) -> "LedgerGlance | None":
     """A look at the ledger, for one thread; None where it is a local file. `timeout` in seconds for each answer."""
     from ticketops.backends.postgres.ledger_glance import PostgresLedgerGlance  # noqa: PLC0415 - loads the driver
 
     if config.dlq.store == "local":
         return None
-    bounded = replace(config.postgres, connect_timeout=timeout, answer_timeout=timeout)
-    return PostgresLedgerGlance(bounded, missing=_UPGRADE)
+    return PostgresLedgerGlance(sessions.of("ledger", timeout, missing=_UPGRADE), config.postgres)
 
 
 def store_file(config: "Config") -> Path:

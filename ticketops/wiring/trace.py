@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ticketops.wiring import bounded
 from ticketops.wiring.deadletters import open_glance, open_queue
 from ticketops.wiring.lag import open_lag_source
+from ticketops.wiring.sessions import Sessions
 from ticketops.wiring.store import open_operation_glance, open_operation_store
 from ticketops.wiring.transitions import machine_named, open_state_view, open_transitions
 
@@ -137,7 +138,7 @@ def _letters(config: "Config", name: str, timeout: float) -> "DeadLetterQueue":
 
 
 def _glance(config: "Config", name: str, timeout: float) -> "QueueGlance | None":
-    return open_glance(config, name, timeout=timeout)
+    return open_glance(config, Sessions(config), name, timeout=timeout)
 
 
 def _items(config: "Config", prefix: str, timeout: float) -> "QueueStory":

@@ -49,9 +49,9 @@ def outbox_dead(layout: Layout, max_attempts: int) -> sql.Composable:
 class TableGlance:
     """Implements ports.QueueGlance for a table; one instance serves one thread."""
 
-    def __init__(self, postgres: PostgresOptions, letters: Query) -> None:
+    def __init__(self, session: Session, letters: Query) -> None:
         """`letters`: the table's dead letters, as failed_at, error and reason."""
-        self._session = Session(postgres, "ticketops dlq")
+        self._session = session
         self._make = letters
         self._letters: sql.Composed | None = None
 
@@ -89,7 +89,9 @@ def counts_of(letters: sql.Composable) -> sql.Composed:
     ).format(arrivals=arrivals, letters=letters)
 
 
-def outbox_glance(postgres: PostgresOptions, outbox: OutboxOptions, relay: RelayOptions) -> TableGlance:
+def outbox_glance(
+    session: Session, postgres: PostgresOptions, outbox: OutboxOptions, relay: RelayOptions
+) -> TableGlance:
     """The events that the relay gave up."""
 
     def letters(connection: Connection[tuple[Any, ...]]) -> sql.Composed:
@@ -111,10 +113,10 @@ def outbox_glance(postgres: PostgresOptions, outbox: OutboxOptions, relay: Relay
             dead=outbox_dead(layout, relay.max_attempts),
         )
 
-    return TableGlance(postgres, letters)
+    return TableGlance(session, letters)
 
 
-def compensation_glance(postgres: PostgresOptions, table: str) -> TableGlance:
+def compensation_glance(session: Session, postgres: PostgresOptions, table: str) -> TableGlance:
     """The compensations that the saga gave up."""
     letters = sql.SQL(_COMPENSATIONS).format(table=sql.Identifier(postgres.schema, table))
-    return TableGlance(postgres, lambda _: letters)
+    return TableGlance(session, lambda _: letters)

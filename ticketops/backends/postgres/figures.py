@@ -1,11 +1,8 @@
-"""The database's part of a snapshot: a few small questions, each with the caller's time-out."""
+"""The database's part of a snapshot: a few small questions."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from ticketops.backends.postgres import layout as layouts
 from ticketops.backends.postgres.backlog import BacklogQueries
@@ -29,29 +26,35 @@ FROM {table} WHERE status IN ('PENDING', 'FAILED', 'MANUAL')
 
 
 class PostgresFigures:
-    """Answers about one database. One instance serves one thread; its connection is kept for the next question."""
+    """Answers about one database. One instance serves one thread."""
 
     def __init__(
-        self, postgres: PostgresOptions, outbox: OutboxOptions, *, shards: int, compensations_table: str
+        self,
+        session: Session,
+        postgres: PostgresOptions,
+        outbox: OutboxOptions,
+        *,
+        shards: int,
+        compensations_table: str,
     ) -> None:
+        """`session`: whose time-outs count; it may be shared."""
+        self._session = session
         self._postgres = postgres
         self._outbox = outbox
         self._shards = shards
         self._compensations = sql.Identifier(postgres.schema, compensations_table)
-        self._session: Session | None = None
-        self._timeout = 0.0
         self._layout: Layout | None = None
 
-    def backend(self, timeout: float) -> BackendFigures:
+    def backend(self) -> BackendFigures:
         """Version, and whether the server takes writes; the collector measures how long this took."""
-        with self._asking(timeout) as connection:
+        with self._session.use() as connection:
             row = connection.execute(_VERSION).fetchone() or ("", False, "off")
         kind = "standby" if row[1] else "read-only" if row[2] == "on" else "primary"
         return BackendFigures(latency=0.0, version=str(row[0]).split()[0], detail=kind)
 
-    def outbox(self, timeout: float) -> OutboxFigures:
+    def outbox(self) -> OutboxFigures:
         """The backlog and its flow over the last minute."""
-        with self._asking(timeout) as connection:
+        with self._session.use() as connection:
             self._layout = self._layout or layouts.inspect(connection, self._postgres, self._outbox, self._shards)
             queries = BacklogQueries(self._layout)
             pending, oldest, held_back = queries.waiting(connection)
@@ -61,9 +64,9 @@ class PostgresFigures:
             pending=pending, oldest_seconds=oldest, held_back=held_back, dead=dead, rate_in=rate_in, rate_out=rate_out
         )
 
-    def compensations(self, timeout: float) -> CompensationFigures:
+    def compensations(self) -> CompensationFigures:
         """What the saga still has to undo."""
-        with self._asking(timeout) as connection:
+        with self._session.use() as connection:
             row = connection.execute(sql.SQL(_COMPENSATIONS).format(table=self._compensations)).fetchone()
         due, never, failed, oldest = row or (0, 0, 0, None)
         seconds = None if oldest is None else max(float(oldest), 0.0)
@@ -71,15 +74,4 @@ class PostgresFigures:
 
     def close(self) -> None:
         """Give up the connection; idempotent."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
-
-    @contextmanager
-    def _asking(self, timeout: float) -> "Iterator[Connection[tuple[Any, ...]]]":
-        if self._session is None or self._timeout != timeout:
-            self.close()
-            bounded = replace(self._postgres, connect_timeout=timeout, answer_timeout=timeout)
-            self._session, self._timeout = Session(bounded, "ticketops status"), timeout
-        with self._session.use() as connection:
-            yield connection
+        self._session.close()

@@ -25,9 +25,8 @@ FROM ({letters}) letters LIMIT {most}
 class PostgresLedgerGlance:
     """Implements ports.ledger.LedgerGlance; one instance serves one thread."""
 
-    def __init__(self, postgres: PostgresOptions, *, missing: str) -> None:
-        """`missing`: the hint where the ledger's tables are."""
-        self._session = Session(postgres, "ticketops operations", missing=missing)
+    def __init__(self, session: Session, postgres: PostgresOptions) -> None:
+        self._session = session
         self._own = sql.Identifier(postgres.own_schema)
         self._unsettled = sql.SQL(", ").join(sql.Literal(state.value) for state in UNSETTLED)
 

@@ -32,8 +32,11 @@ _Connection = Connection[tuple[Any, ...]]
 class PostgresShardLeases:
     """Implements ports.ShardLeases; one instance for one thread."""
 
-    def __init__(self, postgres: PostgresOptions, outbox: OutboxOptions, application: str) -> None:
-        self._session = Session(postgres, application)
+    def __init__(
+        self, postgres: PostgresOptions, outbox: OutboxOptions, application: str, *, shared: Session | None = None
+    ) -> None:
+        """`shared`: a connection of several, instead of one of its own."""
+        self._session = shared or Session(postgres, application)
         self._own = postgres.own_schema
         self._scope = scope(postgres, outbox)
         self._shards: int | None = None

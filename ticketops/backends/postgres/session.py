@@ -211,6 +211,35 @@ def _begun(connection: "psycopg.Connection[tuple[Any, ...]]", settings: str) -> 
     connection.commit()
 
 
+class SharedSession(Session):
+    """One connection for several threads that take turns; closed by whom it serves last."""
+
+    def __init__(self, options: PostgresOptions, application: str, *, missing: str = STATUS) -> None:
+        """See Session; who waits for its turn longer than `answer_timeout` seconds gets BackendUnavailable."""
+        super().__init__(options, application, missing=missing)
+        self._turn = threading.RLock()
+        self._patience = options.answer_timeout
+
+    @contextmanager
+    def use(self) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
+        """See Session."""
+        if not self._turn.acquire(timeout=self._patience):
+            raise BackendUnavailable(BACKEND, why="another question about the same tables has not been answered")
+        try:
+            with super().use() as connection:
+                yield connection
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        """Give up the connection, unless somebody uses it; idempotent."""
+        if self._turn.acquire(blocking=False):
+            try:
+                super().close()
+            finally:
+                self._turn.release()
+
+
 class _Watchdog:
     """Shuts down the sockets of connections whose deadline has passed."""
 

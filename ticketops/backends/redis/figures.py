@@ -8,15 +8,12 @@ from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Session
 from ticketops.domain.lag.backlogs import Waiting
 from ticketops.domain.overview.emails import EmailEntries
-from ticketops.domain.overview.snapshot import BackendFigures, RedisQueueFigures
+from ticketops.domain.overview.snapshot import BackendFigures
 from ticketops.errors import WireError
 from ticketops.options import RedisOptions
 
 _PAGE: Final = 500
 """Members of the active set, and commands, in one round trip."""
-_DEEPEST: Final = 5
-_MOST_SHOWS: Final = 1000
-"""Shows that are told one by one."""
 
 
 class RedisFigures:
@@ -38,24 +35,8 @@ class RedisFigures:
             latency=0.0, version=f"{server} {version}", detail=f"{role}, {found.get('used_memory_human', '?')} used"
         )
 
-    def queues(self) -> RedisQueueFigures:
-        """Depth and age of the shows' queues: of the active set, which the worker keeps approximately."""
-        shows = self._shows()
-        return RedisQueueFigures(
-            depth=sum(show.depth for show in shows),
-            queues=len(shows),
-            oldest_seconds=max(
-                (show.oldest_seconds for show in shows if show.oldest_seconds is not None), default=None
-            ),
-            deepest=tuple((show.topic, show.depth) for show in shows[:_DEEPEST]),
-        )
-
-    def waiting(self) -> tuple[Waiting, ...]:
-        """The shows with items; of very many, the deepest."""
-        return tuple(self._shows()[:_MOST_SHOWS])
-
-    def _shows(self) -> list[Waiting]:
-        """The shows with items, the deepest first."""
+    def shows(self) -> tuple[Waiting, ...]:
+        """The shows with items, the deepest first: of the active set, which the worker keeps approximately."""
         now, found = self._session.clock(), list[Waiting]()
         with self._session.use() as client:
             for shows in _pages(client.sscan_iter(self._keys.active, count=_PAGE)):
@@ -68,7 +49,7 @@ class RedisFigures:
                 for show, depth, tail in zip(shows, answers[::2], answers[1::2], strict=True):
                     if isinstance(depth, int) and depth:
                         found.append(Waiting(_shown(show), depth, _age(tail, now)))
-        return sorted(found, key=lambda show: (-show.depth, show.topic))
+        return tuple(sorted(found, key=lambda show: (-show.depth, show.topic)))
 
     def email_entries(self, limit: int) -> EmailEntries:
         """The list of email jobs: its depth, and its entries where there are at most `limit`."""

@@ -1,18 +1,23 @@
 """What every source said, and how old it is; frozen, so that every front shows the same."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 from ticketops.domain.lag.ages import Age
+from ticketops.domain.lag.backlogs import Waiting
 from ticketops.domain.lag.verdicts import Grade, Judgment, Verdict
 
 T_co = TypeVar("T_co", covariant=True)
 
 VERSION: Final = 1
 """Of the JSON form; raised when a field changes its meaning or goes away."""
+
+
+_DEEPEST: Final = 5
+"""Shows that are named."""
 
 
 class Source(StrEnum):
@@ -234,6 +239,17 @@ class RedisQueueFigures:
     oldest_seconds: float | None
     deepest: tuple[tuple[str, int], ...] = ()
     """The deepest shows with their depth."""
+
+
+def redis_queues(shows: Sequence[Waiting]) -> RedisQueueFigures:
+    """Of the shows with items, the deepest first."""
+    ages = [show.oldest_seconds for show in shows if show.oldest_seconds is not None]
+    return RedisQueueFigures(
+        depth=sum(show.depth for show in shows),
+        queues=len(shows),
+        oldest_seconds=max(ages, default=None),
+        deepest=tuple((show.topic, show.depth) for show in shows[:_DEEPEST]),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
