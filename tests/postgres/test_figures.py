@@ -117,9 +117,10 @@ def test_parts_that_share_a_connection_take_turns_and_what_hangs_is_told(
     monkeypatch.setattr(shared, "_patience", 0.05)
     with shared.use() as connection:
         server = connection.info.backend_pid
-        with ThreadPoolExecutor(1) as pool, pytest.raises(BackendUnavailable, match="same tables"):
-            pool.submit(_server_of, shared).result(60)
-        shared.close()
+        with ThreadPoolExecutor(1) as pool:
+            with pytest.raises(BackendUnavailable, match="same tables"):
+                pool.submit(_server_of, shared).result(60)
+            pool.submit(shared.close).result(60)
         assert connection.execute("select 1").fetchone() == (1,)
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(_server_of, shared).result(60) == server
