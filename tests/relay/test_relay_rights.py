@@ -17,6 +17,7 @@ from support.engines import QUICK
 from support.ledger import judge, read_topics
 from support.relay import MakeRelay, Site, add, pending
 from support.waiting import eventually
+from ticketops.embedded.engine import free_port
 from ticketops.embedded.kafka import KafkaServer
 
 pytestmark = pytest.mark.timeout(90)
@@ -27,15 +28,51 @@ _AUTHORIZER = {
 }
 _STATES = "select event_id::text, state from ticketops.outbox_failures"
 _ERROR = "select last_error from booking.outbox_events where id = %s"
-OPEN, READABLE, HIDDEN = "booking-events", "payment-events", "ticket-events"
+OPEN, READABLE, HIDDEN, NAMED = "booking-events", "payment-events", "ticket-events", "named-events"
 
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[KafkaServer]:
     """A Kafka whose topics belong to nobody until there are rules for them."""
-    with KafkaServer(properties=QUICK | _AUTHORIZER) as server:
-        server.create_topics([OPEN, READABLE, HIDDEN])
+    server = KafkaServer(properties=QUICK | _AUTHORIZER)
+    server.properties |= _with_passwords(server)
+    with server:
+        server.create_topics([OPEN, READABLE, HIDDEN, NAMED])
         yield server
+
+
+def _with_passwords(server: KafkaServer) -> dict[str, str]:
+    """A second listener, for users with a password."""
+    plain = f"PLAINTEXT://{server.address}"
+    named = f"{plain},NAMED://127.0.0.1:{free_port()}"
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    return {
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,NAMED:SASL_PLAINTEXT",
+        "listeners": f"{named},CONTROLLER://127.0.0.1:{server.controller_port}",
+        "advertised.listeners": named,
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.named.plain.sasl.jaas.config": f'{module} required user_relay="right";',
+    }
+
+
+@pytest.fixture
+def named(site: Site, broker: KafkaServer) -> Site:
+    """The way to the broker that asks for a password."""
+    address = broker.properties["advertised.listeners"].rpartition("//")[2]
+    properties = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanisms": "PLAIN"}
+    kafka = {"bootstrap_servers": address, "username": "relay", "properties": properties, "answer_timeout": 2.0}
+    return site.with_(kafka=kafka, outbox={"topics": {"BOOKING": NAMED}})
+
+
+def test_a_wrong_password_of_kafka_is_said(named: Site, broker: KafkaServer, make_relay: MakeRelay) -> None:
+    (event,) = add(named, "N-1", '{"n": 1}')
+    relay = make_relay(at=named, kafka={"password": "wr0ng"})
+    assert relay.run() == 4
+    assert "Kafka refused this user" in relay.log
+    assert "kafka.password" in relay.log
+    assert "wr0ng" not in relay.log
+    assert make_relay("right", "--drain", at=named, kafka={"password": "right"}).run() == 0
+    assert [record.event_id for record in read_topics(broker.address, [NAMED])] == [event]
 
 
 def _rule(topic: str, operation: AclOperation, user: str) -> AclBinding:

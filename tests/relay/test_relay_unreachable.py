@@ -63,9 +63,20 @@ def _ready(relay: RelayProcess) -> Callable[[], bool]:
     return lambda: relay.http("/readyz")[0] == 200
 
 
-def test_kafka_that_is_not_there_at_the_start(site: Site, make_relay: MakeRelay, tcp_proxy: MakeProxy) -> None:
-    proxy = tcp_proxy(int(site.brokers.rpartition(":")[2]))
+def _cut(proxy: TcpProxy) -> None:
     proxy.refuse()
+
+
+def _stall(proxy: TcpProxy) -> None:
+    proxy.stall()
+
+
+@pytest.mark.parametrize("harm", [_cut, _stall])
+def test_kafka_that_is_not_there_at_the_start(
+    site: Site, make_relay: MakeRelay, tcp_proxy: MakeProxy, harm: Callable[[TcpProxy], None]
+) -> None:
+    proxy = tcp_proxy(int(site.brokers.rpartition(":")[2]))
+    harm(proxy)
     relay = make_relay(at=site.with_(kafka={"bootstrap_servers": proxy.address, "answer_timeout": 1.0})).start(
         ready=False
     )
@@ -130,14 +141,6 @@ def test_a_relay_that_is_stopped_in_an_outage_ends_in_time(
     assert list(dict.fromkeys(_read(fragile))) == [first, *ids]
 
 
-def _cut(proxy: TcpProxy) -> None:
-    proxy.refuse()
-
-
-def _stall(proxy: TcpProxy) -> None:
-    proxy.stall()
-
-
 @pytest.mark.parametrize("harm", [_cut, _stall])
 def test_a_database_that_is_not_there_at_the_start(
     behind: Site, site: Site, make_relay: MakeRelay, database_proxy: TcpProxy, harm: Callable[[TcpProxy], None]
@@ -173,6 +176,19 @@ def test_a_database_that_goes_away_and_comes_back(
     assert _read(site) == [first, second]
     said = relay.said("PostgreSQL is unreachable")
     assert max(Counter(event["part"] for event in said).values()) <= 2, said  # the outage, and the cut after it
+
+
+def test_a_relay_that_is_stopped_while_the_database_hangs_ends_in_time(
+    behind: Site, make_relay: MakeRelay, database_proxy: TcpProxy
+) -> None:
+    hanging = behind.with_(
+        postgres={"connect_timeout": 60.0, "answer_timeout": 60.0}, relay={"stop_timeout": 2.0, "lease_seconds": 30.0}
+    )
+    relay = make_relay(at=hanging).start()
+    database_proxy.stall()
+    assert relay.stop(30.0) == 3
+    assert relay.said("could not hand the shards over; they are free when the leases end")
+    assert all(line.startswith("{") for line in relay.log.splitlines()), relay.log
 
 
 def test_a_slow_database_is_waited_for(

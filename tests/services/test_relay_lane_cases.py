@@ -1,6 +1,8 @@
 """A lane of the relay, case by case, on the memory backend."""
 
+from collections.abc import MutableMapping
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -161,6 +163,32 @@ def test_what_was_read_ahead_is_read_again_after_an_operator_s_change(change: st
     one.store.generation += 1
     relay.settle_down()
     assert one.sent == [ids[0], ids[1], ids[3]]
+
+
+def test_a_lane_that_ends_without_the_database_says_what_it_leaves(log_lines: list[MutableMapping[str, Any]]) -> None:
+    one = world()
+    relay = started(one)
+    ids = write(one, event("A"), event("B"))
+    relay.faults.before = "settle"
+    assert relay.send() == "BackendUnavailable"
+    relay.faults.before = "settle"
+    relay.lanes[0].close()
+    assert sorted(one.sent) == sorted(ids)
+    said = [line for line in log_lines if line["event"] == "could not mark published events; they are sent again"]
+    assert [line["events"] for line in said] == [2]
+
+
+def test_published_events_whose_rows_are_locked_are_not_read_again_among_suspects() -> None:
+    one = world()
+    ids = write(one, *(event("A", payload={"n": n}) for n in range(3)))
+    dead = started(one)
+    dead.faults.silent = True
+    dead.send()
+    one.run_out()
+    one.store.locked.add(ids[0])
+    heir = StepRelay(one, "heir")
+    heir.settle_down()
+    assert one.sent == ids
 
 
 def test_a_shard_that_is_paused_stops_at_once() -> None:

@@ -52,10 +52,9 @@ _UNAVAILABLE = frozenset(
         KafkaError.NOT_COORDINATOR,
     }
 )
-_DENIED = frozenset(
+UNAUTHENTICATED = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001
+_DENIED = UNAUTHENTICATED | frozenset(
     {
-        KafkaError._AUTHENTICATION,  # noqa: SLF001
-        KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,

@@ -9,10 +9,10 @@ from typing import TypeAlias, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from ticketops.backends.kafka.errors import BACKEND, RECORD_REFUSED, TOPIC_REFUSED, translated
+from ticketops.backends.kafka.errors import BACKEND, RECORD_REFUSED, TOPIC_REFUSED, UNAUTHENTICATED
 from ticketops.backends.kafka.settings import DEFAULT_MESSAGE_BYTES, producer_settings
 from ticketops.domain.relay import Delivery, DeliveryError, OutgoingRecord
-from ticketops.errors import BackendError, BackendUnavailable
+from ticketops.errors import BackendError, BackendUnavailable, DeniedError, TicketOpsError
 from ticketops.options import KafkaOptions
 
 _Headers: TypeAlias = list[tuple[str, str | bytes | None]] | None
@@ -26,6 +26,7 @@ _FATAL_ROUNDS, _FATAL_WAIT = 20, 0.1
 _FATAL = (KafkaException, SystemError, AttributeError)
 """A fatal error; the second where the binding delivers a report after it, the third where it writes a log line:
 with an error pending, it does not find the logger's method."""
+_CREDENTIALS = "check kafka.username and kafka.password, or what kafka.properties says instead"
 _KICK = 0.001
 """Seconds for librdkafka to notice that it is to send; what it has not by then, it does in `finish`."""
 _BLAMED = RECORD_REFUSED - {KafkaError.INVALID_TIMESTAMP}
@@ -77,6 +78,8 @@ class KafkaPublisher:
         self._topics_at = float("-inf")
         self._sent: _Sent | None = None
         self._trouble = ""
+        self._denied = ""
+        """What brokers said of this user's name or password, since topics were last looked up."""
         self._one_by_one = False
         """Every record by itself, to find the one that brokers refuse."""
 
@@ -226,6 +229,8 @@ class KafkaPublisher:
 
     def _complain(self, error: KafkaError) -> None:
         self._trouble = f"{error.str()} ({error.name()})"
+        if error.code() in UNAUTHENTICATED:
+            self._denied = self._trouble
 
     def _find_topic(self, topic: str) -> bool:
         if time.monotonic() - self._topics_at > _TOPICS_AGAIN:
@@ -233,16 +238,20 @@ class KafkaPublisher:
         return topic in self._topics
 
     def _look_up_topics(self) -> None:
-        with translated():
-            try:
-                metadata = self._ready().list_topics(timeout=self._answer_timeout)
-            except KafkaException as error:
-                why = self._trouble or f"{error.args[0].str()} ({error.args[0].name()})"
-                raise BackendUnavailable(
-                    BACKEND, why=why, hint="check kafka.bootstrap_servers and that the brokers run"
-                ) from error
+        producer, self._denied = self._ready(), ""
+        try:
+            metadata = producer.list_topics(timeout=self._answer_timeout)
+        except KafkaException as error:
+            self._serve(producer, 0.0)  # complaints are heard only then
+            raise self._unreachable(error.args[0]) from error
         self._topics = frozenset(metadata.topics)
         self._topics_at = time.monotonic()
+
+    def _unreachable(self, error: KafkaError) -> TicketOpsError:
+        if self._denied:
+            return DeniedError(f"{BACKEND} refused this user", why=self._denied, hint=_CREDENTIALS)
+        why = self._trouble or f"{error.str()} ({error.name()})"
+        return BackendUnavailable(BACKEND, why=why, hint="check kafka.bootstrap_servers and that the brokers run")
 
 
 def _trouble(error: KafkaError) -> str:

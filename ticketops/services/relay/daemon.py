@@ -33,6 +33,9 @@ _BACKLOG_COST = 20.0
 """Measuring the backlog rests this many times as long as it took."""
 _STUCK = 60.0
 """Seconds in one step after which a part counts as stuck."""
+_HAND_OVER = 1.0
+"""Seconds that handing the shards over has at least, however late it is."""
+_NOT_HANDED_OVER = "could not hand the shards over; they are free when the leases end"
 _START = "start"
 """The part that waits while the relay cannot start."""
 
@@ -275,19 +278,28 @@ class RelayDaemon:
         for loop in self._others:
             loop.stop()
         ended += [loop.join(max(0.1, deadline - time.monotonic())) for loop in self._others]
-        self._hand_over()
+        ended.append(self._hand_over_until(deadline))
         if self._parts.tracer is not None:
             self._parts.tracer.close()
         report = self._state.report(0.0)
         self._log.info("relay stopped", published=report.published, failed_attempts=report.failed, clean=all(ended))
         return all(ended)
 
+    def _hand_over_until(self, deadline: float) -> bool:
+        """A database that hangs may not keep the process: its leases end by themselves."""
+        hand_over = threading.Thread(target=self._hand_over, name="hand-over", daemon=True)
+        hand_over.start()
+        hand_over.join(max(_HAND_OVER, deadline - time.monotonic()))
+        if hand_over.is_alive():
+            self._log.warning(_NOT_HANDED_OVER, why="the database does not answer")
+        return not hand_over.is_alive()
+
     def _hand_over(self) -> None:
         leases = self._parts.leases()
         try:
             leases.leave(self.identity)
         except TicketOpsError as error:
-            self._log.warning("could not hand the shards over; they are free when the leases end", why=str(error))
+            self._log.warning(_NOT_HANDED_OVER, why=str(error))
         finally:
             leases.close()
 

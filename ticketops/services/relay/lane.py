@@ -266,7 +266,7 @@ class Lane:
             if taken:
                 batch = self._compose(without(batch.events, taken))
             self._publisher.start(batch.records)
-            if len(batch.events) * 2 >= self._batch_size and not taken:
+            if len(batch.events) * 2 >= self._batch_size and not (taken or batch.alone):
                 ahead = self._read_ahead(batch)
             delivery = self._await(leases, len(batch.events))
         outcome = outcome_of(batch, delivery)
