@@ -225,7 +225,7 @@ def test_what_a_dead_relay_left_unfinished_may_be_changed(box: Box, owner: str) 
 
 def test_infinite_times_are_shown_as_none(box: Box) -> None:
     endless, _ = box.add("B-1", "B-2")
-    box.sql("update booking.outbox_events set created_at = 'infinity' where id = %s", endless)
+    box.sql("update booking.outbox_events set created_at = '-infinity' where id = %s", endless)
     assert [row.created_at is None for row in box.admin.rows(Selector(everything=True))].count(True) == 1
     assert box.admin.show(endless).event.created_at is None
     assert box.admin.stats(60.0).groups[0].count == 2

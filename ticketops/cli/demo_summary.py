@@ -54,27 +54,28 @@ def fields(report: Report) -> dict[str, object]:
         "killed_inflight": report.killed_inflight,
         "takeover_seconds": round(report.takeover_seconds, 3),
         "lease_seconds": report.lease_seconds,
-        "wait_seconds": {
-            "p50": round(report.wait_p50, 4),
-            "p99": round(report.wait_p99, 4),
-            "longest": round(report.wait_longest, 4),
-        },
-        "dead_letters": {
-            "written": report.outage.letters,
-            "group": report.outage.group,
-            "cause": report.outage.cause,
-            "percent": report.outage.percent,
-            "requeued": report.outage.moved,
-            "requeue_seconds": round(report.outage.seconds, 1),
-            "left": report.outage.left,
-            "queued": report.outage.queued,
-            "twice": report.outage.twice,
-            "operation": report.outage.operation,
-        },
+        "wait_seconds": {name: round(getattr(report, f"wait_{name}"), 4) for name in ("p50", "p99", "longest")},
+        "dead_letters": _outage_fields(report),
         "payments": _payment_fields(report),
         "seconds": round(report.seconds, 1),
         "versions": report.versions,
         "config_file": report.config_file,
+    }
+
+
+def _outage_fields(report: Report) -> dict[str, object]:
+    outage = report.outage
+    return {
+        "written": outage.letters,
+        "group": outage.group,
+        "cause": outage.cause,
+        "percent": outage.percent,
+        "requeued": outage.moved,
+        "requeue_seconds": round(outage.seconds, 1),
+        "left": outage.left,
+        "queued": outage.queued,
+        "twice": outage.twice,
+        "operation": outage.operation,
     }
 
 

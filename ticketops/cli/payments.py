@@ -1,12 +1,15 @@
 """`ticketops payments`: payment events by hand, for operators and tests."""
 
 from contextlib import closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ticketops.cli.frame import invocation
 from ticketops.errors import UsageError
+
+if TYPE_CHECKING:
+    from ticketops.services.payments import PaymentPlan
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -55,13 +58,16 @@ def publish(  # noqa: PLR0913 - one argument per option
         )
         inv.confirm(plan.lines, yes=yes, dry_run=dry_run)
         desk.publish(plan, reason_text)
+    inv.out.record("payment_event", _record(plan))
+    inv.out.note(f"the relay publishes it; follow it with: ticketops outbox show {plan.event.id}")
+
+
+def _record(plan: "PaymentPlan") -> dict[str, object]:
     event = plan.event
-    record = {
+    return {
         "id": event.id,
         "type": event.event_type,
         "payment_id": plan.payment_id,
         "booking_id": event.aggregate_id,
         "payload": event.payload_text(),
     }
-    inv.out.record("payment_event", record)
-    inv.out.note("the relay publishes it; follow it with: ticketops outbox show " + str(event.id))

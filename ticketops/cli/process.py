@@ -124,36 +124,39 @@ def configure_logs(options: LogOptions, secrets: Collection[str]) -> None:
         redacting_processor(secrets),
         *([] if as_json else [_for_terminal]),
     ]
-    renderer: Processor = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        else structlog.dev.ConsoleRenderer(
-            0,  # columns that the event is filled up to; the argument's name depends on the version
-            colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
-            pad_level=False,
-            sort_keys=False,
-            exception_formatter=structlog.dev.plain_traceback,
-        )
-    )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(as_json=as_json)]
+    _to_stderr(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last), options.level)
+
+
+def _renderer(*, as_json: bool) -> "Processor":
+    import structlog  # noqa: PLC0415 - only daemons log
+
+    if as_json:
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(
+        0,  # columns that the event is filled up to; the argument's name depends on the version
+        colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
+        pad_level=False,
+        sort_keys=False,
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+
+
+def _to_stderr(formatter: logging.Formatter, level: str) -> None:
     logging.raiseExceptions = False  # a log on a full disk: lines are lost, no traceback is printed for each
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(_LEVELS[options.level])
+    root.setLevel(_LEVELS[level])
     logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each call, with its address
-    logging.getLogger("ticketops.kafka").setLevel(logging.DEBUG if options.level == "debug" else logging.CRITICAL + 1)
+    logging.getLogger("ticketops.kafka").setLevel(logging.DEBUG if level == "debug" else logging.CRITICAL + 1)
 
 
 def _for_terminal(_: object, __: str, event: "EventDict") -> "EventDict":

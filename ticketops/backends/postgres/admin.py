@@ -95,7 +95,7 @@ class PostgresOutboxAdmin:
                 q.status.label("status"),
                 q.outbox.c.aggregate_type.label("aggregate_type"),
                 func.count().label("count"),
-                func.min(created).label("oldest"),
+                func.min(q.moment("created_at")).label("oldest"),
                 func.count().filter(created > start).label("recent_in"),
                 func.count().filter(published > start).label("recent_out"),
                 func.count().filter(q.dead).label("dead"),

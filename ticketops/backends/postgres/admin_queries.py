@@ -131,7 +131,7 @@ class Queries:
         """A column, or NULL where the table has none."""
         return self.outbox.c[name] if self.has(name) else cast(null(), _TYPES[name])
 
-    def _moment(self, name: str) -> ColumnElement[Any]:
+    def moment(self, name: str) -> ColumnElement[Any]:
         """A time, or NULL: an infinite one is none that a datetime can be."""
         column = self.optional(name)
         return case((func.isfinite(column), column)) if self.has(name) else column
@@ -164,7 +164,7 @@ class Queries:
         o, f = self.outbox, self.failures
         return [
             o.c.id, o.c.aggregate_type, o.c.aggregate_id, o.c.event_type, self.status.label("status"),
-            self._moment("created_at").label("created_at"), self._moment("published_at").label("published_at"),
+            self.moment("created_at").label("created_at"), self.moment("published_at").label("published_at"),
             self.retry_count.label("retry_count"), self.error.label("last_error"),
             self.optional("seq").label("seq"), f.c.state.label("failure"), f.c.retry_at,
         ]  # fmt: skip
