@@ -114,7 +114,8 @@ def test_what_was_exported_comes_back_byte_for_byte(incident: Incident, tmp_path
 def test_a_file_that_cannot_be_imported_is_told(incident: Incident, tmp_path: Path) -> None:
     file = tmp_path / "dead.ndjson"
     file.write_text('{"dead_letter":1}\n')
-    assert incident("dlq", "import", file, "--yes").code != 0
+    broken = incident("dlq", "import", file, "--yes")
+    assert (broken.code, str(file) in broken.err) == (1, True)
     for missing in (tmp_path / "nothing", tmp_path):
         told = incident("dlq", "import", missing, "--yes")
         assert (told.code, "dlq export --to" in told.err) == (2, True)

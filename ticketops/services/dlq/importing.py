@@ -9,7 +9,7 @@ from typing import Final
 from ticketops.domain.dead_letter_file import read
 from ticketops.domain.deadletters import DeadLetter
 from ticketops.domain.operations import Operation, OperationItem, Verb
-from ticketops.errors import RefusedError, UsageError
+from ticketops.errors import InvalidEvent, RefusedError, UsageError
 
 _CHUNK: Final = 1 << 20
 
@@ -32,6 +32,9 @@ class LetterFile:
             with self.path.open("rb") as file:
                 for letter in read(file):
                     yield letter if self.queue is None else replace(letter, queue=self.queue)
+        except InvalidEvent as error:
+            error.hint = f"{self.path} is no export, or was cut off: nothing of it was imported; export it again"
+            raise
         except OSError as error:
             raise self._unreadable(error) from error
 
