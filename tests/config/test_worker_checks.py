@@ -12,6 +12,10 @@ from ticketops.options import EmailsOptions, PaymentsOptions, WorkerOptions
         (WorkerOptions(payments=PaymentsOptions(topic="bad topic")), "worker.payments names 'bad topic'"),
         (WorkerOptions(emails=EmailsOptions(retry_topics={"": 1.0})), "worker.emails names ''"),
         (
+            WorkerOptions(payments=PaymentsOptions(release="http", release_timeout=10.0)),
+            "worker.payments.release_timeout (10 s) reaches postgres.answer_timeout (10 s)",
+        ),
+        (
             WorkerOptions(payments=PaymentsOptions(retry_topics={"payment-events": 1.0})),
             "worker.payments.retry_topics names its own topic",
         ),

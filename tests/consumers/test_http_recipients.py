@@ -72,6 +72,16 @@ def test_it_is_given_a_rest_when_it_hangs(seat_service: SeatService, recipients:
         recipients.find(BOOKING)
 
 
+def test_an_answer_that_trickles_is_given_up_and_the_next_call_is_answered(
+    seat_service: SeatService, recipients: HttpRecipients
+) -> None:
+    seat_service.trickle = 0.1
+    with pytest.raises(ServiceTimeout):
+        recipients.find(BOOKING)
+    seat_service.trickle, seat_service.answer = 0.0, b'{"contact": {"email": "a@b.c"}}'
+    assert recipients.find(BOOKING) == recipients.find(BOOKING) == ["a@b.c"]
+
+
 def test_nobody_listening_is_a_failure() -> None:
     found = HttpRecipients("http://127.0.0.1:9/{user_id}", "email", {}, 0.5, SharedBreaker("it", BreakerPolicy()))
     with pytest.raises(ServiceFailed, match="reached"):

@@ -153,7 +153,7 @@ def test_the_second_signal_ends_it_at_once(works: Works, make_worker: MakeWorker
     seat_service.hang.clear()
     payments = {"release": "http", "release_url": seat_service.url("/x"), "release_timeout": 15.0}
     one = {"payments": payments, "member": "one"}  # which comes back without waiting for the end of its session
-    worker = make_worker("w", worker={**one, "revoke_timeout": 15.0}).start()
+    worker = make_worker("w", worker={**one, "revoke_timeout": 15.0}, postgres={"answer_timeout": 20.0}).start()
     booking = works.booking()
     works.pay("FAILED", booking)
     eventually(lambda: seat_service.calls, 30.0)
@@ -163,7 +163,7 @@ def test_the_second_signal_ends_it_at_once(works: Works, make_worker: MakeWorker
     assert worker.wait(5.0) == 128 + 15
     assert works.state(booking)[0] == "PAYMENT_PENDING"
     seat_service.hang.set()
-    assert make_worker("again", "--drain", worker=one).run(60.0) == 0
+    assert make_worker("again", "--drain", worker=one, postgres={"answer_timeout": 20.0}).run(60.0) == 0
     assert works.state(booking)[0] == "CANCELLED"
     keys = {key for _, key, _ in seat_service.calls}
     assert len(keys) == 1, "the second call is not known as a repeat of the first"

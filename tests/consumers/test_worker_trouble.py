@@ -118,10 +118,10 @@ def test_a_seat_service_that_fails_leaves_a_compensation_and_the_rest_commits(
         seat_service.status = status
         works.pay("FAILED", booking)
         works.wait_for(booking, "CANCELLED")
-    seat_service.hang.clear()
+    seat_service.trickle = 0.2  # shorter than the time-out: each wait for data is
     works.pay("FAILED", slow)
     works.wait_for(slow, "CANCELLED")
-    seat_service.hang.set()
+    seat_service.trickle = 0.0
     for booking in rest:
         works.pay("FAILED", booking)
     for booking in rest:

@@ -15,6 +15,9 @@ class SeatService:
     def __init__(self) -> None:
         self.status = 200
         self.answer = b"{}"
+        self.trickle = 0.0
+        """Seconds between the bytes of the answer's head."""
+        self.over = threading.Event()
         self.hang = threading.Event()
         self.hang.set()
         self.calls: list[tuple[str, str, Any]] = []
@@ -34,6 +37,11 @@ class SeatService:
             def _reply(self) -> None:
                 service.hang.wait(20.0)
                 try:
+                    while service.trickle:
+                        self.wfile.write(b"H")
+                        service.over.wait(service.trickle)
+                        if service.over.is_set():
+                            return
                     self.send_response(service.status)
                     self.send_header("content-length", str(len(service.answer)))
                     self.end_headers()
@@ -58,6 +66,7 @@ class SeatService:
 
     def close(self) -> None:
         self.hang.set()
+        self.over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5.0)

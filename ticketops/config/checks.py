@@ -152,6 +152,13 @@ def _worker(config: Config) -> Iterator[Problem]:
             f"worker.retry_cap ({worker.retry_cap:g} s) is below worker.retry_base ({worker.retry_base:g} s)",
             why="the longest wait would be shorter than the first",
         )
+    limit, release = config.postgres.answer_timeout, worker.payments.release_timeout
+    if worker.payments.release != "event" and release >= limit:
+        yield Problem(
+            f"worker.payments.release_timeout ({release:g} s) reaches postgres.answer_timeout ({limit:g} s)",
+            why="seats are released within the transaction, which would be cut off before the release is given up",
+            hint="lower the one, or raise the other",
+        )
     for name, part in (("payments", worker.payments), ("emails", worker.emails)):
         for topic in (part.topic, *part.retry_topics):
             if not TOPIC.fullmatch(topic) or topic in {".", ".."}:

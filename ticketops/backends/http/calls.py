@@ -1,7 +1,7 @@
 """HTTP calls of workers: bounded, guarded by a circuit, with errors of ours."""
 
 import json
-import time
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from string import Formatter
@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
+from ticketops.backends.http.line import Line
 from ticketops.errors import ConfigError, ServiceFailed, ServiceRefused, ServiceTimeout
 
 _TOO_MANY, _LATE, _EARLY = 429, 408, 425
@@ -47,10 +48,13 @@ class HttpService:
     """One service at one address; several threads may use it."""
 
     def __init__(self, name: str, timeout: float, headers: Mapping[str, str]) -> None:
-        """`timeout` in seconds bounds connecting and each wait for data."""
+        """`timeout` in seconds bounds a whole call, from connecting to the last byte."""
         self._name = name
         self._timeout = timeout
-        self._client = httpx.Client(timeout=timeout, headers=dict(headers), follow_redirects=False)
+        self._headers = headers
+        self._own = threading.local()
+        self._lines: list[Line] = []
+        """Of all threads."""
 
     def call(self, method: str, url: str, *, body: object = None, headers: Mapping[str, str] | None = None) -> bytes:
         """The answer's body; ServiceRefused for 4xx, ServiceFailed for 5xx, 408, 425, 429 and broken connections.
@@ -58,31 +62,29 @@ class HttpService:
         `body` is sent as JSON; bytes are JSON already.
         """
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        with translated(self._name):
-            request = self._client.build_request(
+        line = self._line()
+        with translated(self._name), line.deadline():
+            request = line.client.build_request(
                 method,
                 url,
                 content=content,
                 headers={**({} if body is None else {"content-type": "application/json"}), **(headers or {})},
+                extensions={"trace": line.trace},
             )
-            answer = self._client.send(request, stream=True)
+            answer = line.client.send(request, stream=True)
             try:
-                read = self._read(answer)
+                read = _read(answer)
             finally:
                 answer.close()
         self._judge(answer.status_code, read)
         return read
 
-    def _read(self, answer: httpx.Response) -> bytes:
-        """At most a megabyte, and not for ever: what is longer, or trickles, is no answer of such a service."""
-        content, deadline = b"", time.monotonic() + self._timeout
-        for piece in answer.iter_bytes():
-            content += piece
-            if len(content) > _MOST_BYTES:
-                break
-            if time.monotonic() > deadline:
-                raise ServiceTimeout(f"{self._name} gave no whole answer in time", why=f"{len(content)} bytes came")
-        return content[:_MOST_BYTES]
+    def _line(self) -> Line:
+        line: Line | None = getattr(self._own, "line", None)
+        if line is None:
+            line = self._own.line = Line(self._timeout, self._headers)
+            self._lines.append(line)
+        return line
 
     def _judge(self, status: int, content: bytes) -> None:
         if status < 300:  # noqa: PLR2004 - the successes
@@ -94,4 +96,15 @@ class HttpService:
 
     def close(self) -> None:
         """Give up connections."""
-        self._client.close()
+        for line in self._lines:
+            line.client.close()
+
+
+def _read(answer: httpx.Response) -> bytes:
+    """At most a megabyte: what is longer is no answer of such a service."""
+    content = b""
+    for piece in answer.iter_bytes():
+        content += piece
+        if len(content) > _MOST_BYTES:
+            break
+    return content[:_MOST_BYTES]
