@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.engines import MakeProxy
-from support.ledger import read_topics
+from support.ledger import judge, read_topics
 from support.proxy import TcpProxy
 from support.relay import MakeRelay, RelayProcess, Site, add, pending
 from support.waiting import eventually
+from ticketops.embedded.engine import free_port
 from ticketops.embedded.kafka import KafkaServer
 
 pytestmark = pytest.mark.timeout(90)
@@ -22,9 +23,23 @@ where datname = current_database() and application_name like 'ticketops%' and st
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[KafkaServer]:
+def far_away() -> Iterator[TcpProxy]:
+    """A long way to `broker`, which tells who came by it to come by it again."""
+    with TcpProxy(free_port()) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def broker(far_away: TcpProxy) -> Iterator[KafkaServer]:
     """A Kafka that these tests suspend and restart; each leaves it running."""
-    with KafkaServer() as server:
+    server = KafkaServer()
+    server.properties |= {
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,FAR:PLAINTEXT",
+        "listeners": f"PLAINTEXT://{server.address},FAR://127.0.0.1:{far_away.target},"
+        f"CONTROLLER://127.0.0.1:{server.controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{server.address},FAR://{far_away.address}",
+    }
+    with server:
         yield server
 
 
@@ -118,6 +133,25 @@ def test_an_outage_of_the_brokers_costs_no_attempt_and_no_lock(
     assert fragile.rows("select * from ticketops.outbox_failures") == []
     lanes = {event.get("part") for event in relay.said("waiting")}
     assert len(relay.said("waiting")) <= 2, lanes
+
+
+def test_slow_brokers_whose_connections_are_cut_in_flight(
+    fragile: Site, make_relay: MakeRelay, far_away: TcpProxy
+) -> None:
+    far_away.latency = 0.05
+    far = fragile.with_(kafka={"bootstrap_servers": far_away.address}, relay={"lease_seconds": 10.0})
+    make_relay(at=far).start()
+    written: dict[str, list[str]] = {f"K-{n}": [] for n in range(10)}
+    for _ in range(6):
+        for key in written:
+            written[key] += add(fragile, key, '{"n": 1}', '{"n": 2}')
+        far_away.cut()
+    eventually(lambda: pending(fragile) == 0)
+    verdict = judge(written, read_topics(fragile.brokers, fragile.topics))
+    assert verdict.kept, verdict
+    assert verdict.repeats == 0
+    assert fragile.one("select max(retry_count) from booking.outbox_events") == 0
+    assert fragile.rows("select * from ticketops.outbox_failures") == []
 
 
 def test_a_relay_that_is_stopped_in_an_outage_ends_in_time(

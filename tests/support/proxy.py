@@ -44,7 +44,7 @@ class TcpProxy:
         self.on_client_data = on_client_data
         self.accepted = 0
         """Connections so far."""
-        self._target = target
+        self.target = target
         self._rewrite = rewrite
         self._to_server, self._to_client, self._closed = Event(), Event(), Event()
         self._lock = Lock()
@@ -55,7 +55,7 @@ class TcpProxy:
 
     def url(self, url: str) -> str:
         """Return the URL with the target's port replaced by the proxy's."""
-        return url.replace(f":{self._target}", f":{self.port}")
+        return url.replace(f":{self.target}", f":{self.port}")
 
     @property
     def address(self) -> str:
@@ -130,7 +130,7 @@ class TcpProxy:
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            server = socket.create_connection(("127.0.0.1", self._target), timeout=5.0)
+            server = socket.create_connection(("127.0.0.1", self.target), timeout=5.0)
         except OSError:
             _reset(client)
             return
