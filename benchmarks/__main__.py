@@ -29,6 +29,7 @@ MODULES = (
     "dead_requeue",
     "dead_service",
     "transitions",
+    "state_counts",
     "flow_proof",
     "payments",
     "operations",

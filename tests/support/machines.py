@@ -65,7 +65,7 @@ class MachineBox(Protocol):
         """A booking as another service left it, changed so many seconds ago."""
 
     def record(self, key: str, source: str, event: str | None, target: str, *, ago: float = 0) -> None:
-        """A transition as another service wrote it, so many seconds ago."""
+        """A transition as another service wrote it, so many seconds ago; its booking is as old at least."""
 
     def close(self) -> None: ...
 
@@ -98,6 +98,9 @@ class MemoryMachineBox:
         self.rows.subjects[subject.key] = replace(subject, id=number, created_at=at, updated_at=at)
 
     def record(self, key: str, source: str, event: str | None, target: str, *, ago: float = 0) -> None:
+        at, subject = self.rows.now() - timedelta(seconds=ago), self.rows.subjects.get(key)
+        if subject and subject.created_at:
+            self.rows.subjects[key] = replace(subject, created_at=min(subject.created_at, at))
         self.rows.history.append(
             Transition(
                 number=len(self.rows.history) + 1,
@@ -108,7 +111,7 @@ class MemoryMachineBox:
                 event=event,
                 triggered_by=None,
                 reason=None,
-                at=self.rows.now() - timedelta(seconds=ago),
+                at=at,
             )
         )
 
@@ -178,6 +181,11 @@ class PostgresMachineBox:
 
     def record(self, key: str, source: str, event: str | None, target: str, *, ago: float = 0) -> None:
         with self.connection() as connection:
+            connection.execute(
+                "update booking.bookings set created_at = least(created_at, now() - make_interval(secs => %s))"
+                " where booking_id = %s",
+                [ago, key],
+            )
             connection.execute(
                 "insert into booking.booking_state_transitions "
                 "(transition_id, booking_id, from_state, event, to_state, created_at) "

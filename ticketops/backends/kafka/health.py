@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
@@ -32,6 +33,10 @@ _READ: Final = {
 _DAY_MS: Final = 86_400_000
 _SAMPLE: Final = 20
 """Records of each partition whose keys are looked at."""
+_SHARE: Final = 0.9
+"""Part of the time-out that is asked for: what was found must be handed on before it is over."""
+_SHORT: Final = 0.2
+"""Seconds; with less left, no record is read."""
 _FUTURE: Final = 60.0
 """Seconds that a record may be ahead of this host."""
 _SAFE: Final = 3
@@ -71,11 +76,11 @@ class KafkaHealth:
 
     def findings(self) -> Iterator[Finding]:
         """See ports.doctor.HealthProbe."""
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self._timeout * _SHARE
         with translated():
             self._admin = AdminClient(self._settings)
             try:
-                known = self._admin.list_topics(timeout=self._timeout)
+                known = self._admin.list_topics(timeout=self._timeout * _SHARE)
             except KafkaException as error:
                 hint = "check kafka.bootstrap_servers and that the brokers run"
                 raise BackendUnavailable(BACKEND, why=error.args[0].str(), hint=hint) from error
@@ -102,15 +107,22 @@ class KafkaHealth:
             return {}
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         with translated():
-            asked: Mapping[Any, Future[Any]] = self._admin.describe_configs(resources, request_timeout=self._timeout)
+            asked: Mapping[Any, Future[Any]] = self._admin.describe_configs(
+                resources, request_timeout=self._timeout * _SHARE
+            )
         return {resource.name: future for resource, future in asked.items()}
 
     def _keys(self, sizes: Mapping[str, int], deadline: float) -> Iterator[Finding]:
         """The newest records of each topic: are their keys where they belong, and their times not ahead."""
+        if self._admin is None or deadline - time.monotonic() < _SHORT:
+            for topic in sizes:
+                yield _finding(f"partitioner of {topic}", Grade.UNKNOWN, "no time was left to read records")
+            return
+        places = _newest(self._admin, sizes, deadline)
         with translated():
             consumer = Consumer({**self._settings, **_READ})
             try:
-                samples = _newest(consumer, sizes, deadline)
+                samples = _read(consumer, places, deadline)
             finally:
                 consumer.close()
         for topic, size in sizes.items():
@@ -124,15 +136,30 @@ class _Sample:
     at: float
 
 
-def _newest(consumer: Consumer, sizes: Mapping[str, int], deadline: float) -> dict[str, list[_Sample]]:
-    places = []
-    for topic, size in sizes.items():
-        for number in range(size):
-            left = max(deadline - time.monotonic(), 0.1)
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
-            if high > low:
-                places.append(TopicPartition(topic, number, max(low, high - _SAMPLE)))
-    consumer.assign(places)
+def _newest(admin: AdminClient, sizes: Mapping[str, int], deadline: float) -> list[TopicPartition]:
+    """Where the newest records of each partition begin; a partition whose leader does not answer is left out."""
+    known = [TopicPartition(topic, number) for topic, size in sizes.items() for number in range(size)]
+    bounds: list[dict[tuple[str, int], int]] = []
+    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]  # not annotated by the driver
+        left = max(deadline - time.monotonic(), _SHORT)
+        asked = admin.list_offsets(dict.fromkeys(known, spec), request_timeout=left) if known else {}
+        bounds.append(dict(_told(asked, deadline)))
+    starts, ends = bounds
+    return [
+        TopicPartition(*place, max(start, ends[place] - _SAMPLE))
+        for place, start in starts.items()
+        if ends.get(place, 0) > start
+    ]
+
+
+def _told(asked: "Mapping[TopicPartition, Future[Any]]", deadline: float) -> Iterator[tuple[tuple[str, int], int]]:
+    for place, future in asked.items():
+        with suppress(TimeoutError, KafkaException):
+            yield (place.topic, place.partition), future.result(max(deadline - time.monotonic(), 0.0)).offset
+
+
+def _read(consumer: Consumer, places: Sequence[TopicPartition], deadline: float) -> dict[str, list[_Sample]]:
+    consumer.assign(list(places))
     found: dict[str, list[_Sample]] = {}
     left_over = len(places)
     while left_over and time.monotonic() < deadline:
@@ -239,7 +266,7 @@ def _answer(asked: "Future[Any] | None", deadline: float) -> Mapping[str, Any]:
     if asked is None:
         return {}
     try:
-        found: Mapping[str, Any] = asked.result(max(deadline - time.monotonic(), 0.1))
+        found: Mapping[str, Any] = asked.result(max(deadline - time.monotonic(), 0.0))
     except TimeoutError:
         raise BackendUnavailable(BACKEND, why="no answer in time") from None
     except KafkaException as error:

@@ -37,13 +37,15 @@ SELECT state, count(*), min(since) FROM (
     SELECT CASE WHEN {to}::text = {state}::text THEN {at} END AS at
     FROM {history} h WHERE {hkey} = {bkey} ORDER BY {number} DESC LIMIT 1
   ) last ON true
-  WHERE {state}::text = ANY(%(states)s::text[])
+  WHERE {state}::text = ANY(%(states)s::text[]) AND {born}
 ) waits WHERE since < now() - make_interval(secs => seconds) GROUP BY 1 ORDER BY 1"""
 _NEWEST = """
 SELECT {from_}::text, {event}::text, {to}::text, count(*) FROM (
   SELECT * FROM {history} h ORDER BY {number} DESC LIMIT %(newest)s
 ) h WHERE {at} >= now() - interval '1 hour' GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"""
 """By number, which every history has an index of; one by time only the newer ones have."""
+_BORN = "coalesce({created} < now() - make_interval(secs => l.seconds), true)"
+"""Nobody is in a state for longer than it exists: the history of the young ones, nearly all, is not looked at."""
 _WAITING = """
 WITH waiting AS (
   SELECT {columns}, {taken}, coalesce(last.at, {updated}) AS since, last.event, {over} AS over
@@ -52,7 +54,7 @@ WITH waiting AS (
     SELECT CASE WHEN {to}::text = {state}::text THEN {at} END AS at, {event}::text AS event
     FROM {history} h WHERE {hkey} = {bkey} ORDER BY {number} DESC LIMIT 1
   ) last ON true
-  WHERE {state}::text = ANY(%(states)s::text[])
+  WHERE {state}::text = ANY(%(states)s::text[]) AND ({born} OR {over})
     AND (coalesce(last.at, {updated}) < now() - make_interval(secs => l.seconds) OR {over})
 )
 SELECT *, count(*) OVER () FROM waiting ORDER BY over DESC, since NULLS FIRST LIMIT %(limit)s"""
@@ -163,6 +165,7 @@ class Queries:
             "created": self._time("created_at"),
             "updated": self._time("updated_at"),
             "expires": self._time("expires_at"),
+            "born": sql.SQL(_BORN).format(created=self._time("created_at")),
             "expired": sql.SQL("count(*) FILTER (WHERE {} <= now())").format(self._time("expires_at")),
             "over": sql.SQL("coalesce({}::text = ANY(%(expiring)s::text[]) AND {} <= now(), false)").format(
                 layout.column("state"), self._time("expires_at")
