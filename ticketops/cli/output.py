@@ -62,6 +62,8 @@ class Column:
     """Left out of `table` on a terminal."""
     keep: bool = False
     """Never cut on a narrow terminal."""
+    spare: bool = False
+    """The first to be left out of a terminal that is too narrow."""
 
     @property
     def heading(self) -> str:

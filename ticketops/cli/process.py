@@ -61,7 +61,7 @@ class Signals:
 
     def _say(self, text: str) -> None:
         """Past the logging module, whose lock the interrupted thread may hold."""
-        at = datetime.now(UTC).isoformat()
+        at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         line = json.dumps({"event": text, "level": "info", "timestamp": at}) if self._as_json else text
         say(f"{line}\n".encode())
 
