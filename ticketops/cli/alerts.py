@@ -176,12 +176,13 @@ def run(ctx: typer.Context) -> int:
     stale = LEASE * config.alerts.interval + config.alerts.delivery_timeout
     exporter = SnapshotExporter(config.status, now=lambda: datetime.now(UTC), stale_after=stale)
     probes = Probes(lambda: Health(ok=not failures, reason="alive"), exporter.ready, exporter.exposition)
-    with _store(inv) as store, _overview(inv) as overview, exposed(config.http, probes):
-        round_ = _Round(
-            open_evaluator(config, store), open_delivery(config, store), overview, exporter, config.alerts.interval
+    with _store(inv) as store, _overview(inv) as overview:
+        evaluator, delivery = open_evaluator(config, store), open_delivery(config, store)
+        loop = Loop(
+            "alerts", _Round(evaluator, delivery, overview, exporter, config.alerts.interval), on_fatal=failures.append
         )
-        loop = Loop("alerts", round_, on_fatal=failures.append)
-        run_loop(loop, failures, stopping, config.alerts.delivery_timeout + config.status.timeout)
+        with exposed(config.http, probes):
+            run_loop(loop, failures, stopping, config.alerts.delivery_timeout + config.status.timeout)
     return ExitCode.DONE
 
 
