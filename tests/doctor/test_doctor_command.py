@@ -156,6 +156,30 @@ def test_nothing_takes_longer_than_the_time_out(world: World, tcp_proxy: MakePro
         assert took < 3 * 1.1 + 3 * idle + 1, (took, idle)
 
 
+@pytest.mark.parametrize(
+    ("command", "code"), [(("status",), 7), (("lag", "list"), 7), (("alerts", "check"), 8), (("metrics", "--once"), 0)]
+)
+def test_nothing_takes_longer_where_every_backend_accepts_and_says_nothing(
+    world: World, tcp_proxy: MakeProxy, command: tuple[str, ...], code: int
+) -> None:
+    """The rule `backend-down` holds then; the exporter says that the backends are down."""
+    half_open = {}
+    for backend, url in (
+        ("postgres", world.database.url), ("redis", world.redis.url), ("kafka", world.kafka.bootstrap_servers),
+    ):  # fmt: skip
+        proxy = tcp_proxy(int(url.rpartition(":")[2].partition("/")[0]))
+        proxy.stall()
+        half_open[backend] = proxy.url(url)
+    world.configure(**half_open)
+    started = time.monotonic()
+    done = world.cli("--timeout", "2", *command)
+    took = time.monotonic() - started
+    assert "Traceback" not in done.err
+    assert done.code == code, (done.out, done.err)
+    idle = _process_start(world)
+    assert took < 2 * 1.1 + 3 * idle + 5, (took, idle)  # the drivers are loaded meanwhile, on a busy machine
+
+
 def _process_start(world: World) -> float:
     started = time.monotonic()
     world.cli("config", "check")
