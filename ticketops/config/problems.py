@@ -1,6 +1,5 @@
 """What is wrong with a configuration, collected, so that one run tells all of it."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -32,5 +31,7 @@ def refuse(problems: Sequence[Problem]) -> None:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word nearest to `word`; empty where none is near."""
+    import difflib  # noqa: PLC0415 - every command loads this module, and few are misspelled
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else ""
