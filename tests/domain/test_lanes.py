@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,11 +101,12 @@ def test_a_delivery_without_trouble_publishes_all() -> None:
 
 def test_only_an_event_that_was_alone_is_blamed_and_only_for_a_quick_death() -> None:
     one, two = uuid4().bytes, uuid4().bytes
-    assert blames(Unfinished(uuid4(), (one,), 0.0)) == one
-    assert blames(Unfinished(uuid4(), (one,), -1.0)) == one
-    assert blames(Unfinished(uuid4(), (one,), LIVED)) is None
+    alone = UUID(bytes=one)
+    assert blames(Unfinished(alone, (one,), 0.0)) == one
+    assert blames(Unfinished(alone, (one,), -1.0)) == one
+    assert blames(Unfinished(alone, (one,), LIVED)) is None
     assert blames(Unfinished(uuid4(), (one, two), 0.0)) is None
-    assert blames(Unfinished(uuid4(), (one,), 0.0, whole=False)) is None
+    assert blames(Unfinished(uuid4(), (one,), 0.0)) is None
 
 
 def test_pauses_of_topics_keep_back_their_types() -> None:

@@ -191,6 +191,20 @@ def test_published_events_whose_rows_are_locked_are_not_read_again_among_suspect
     assert one.sent == ids
 
 
+def test_an_event_that_was_not_alone_in_its_batch_is_not_blamed_whoever_takes_its_shard_last() -> None:
+    """Of a batch over two shards the one is settled before the other is taken over."""
+    one = world(shards=2)
+    ids = write(one, event(key_of(one, 0)), event(key_of(one, 1)))
+    dead = started(one)
+    dead.faults.silent = True
+    dead.send()
+    one.run_out()
+    one.store.shards[0].batch = None
+    StepRelay(one, "heir").settle_down()
+    assert sorted(one.sent) == sorted(ids)
+    assert one.store.failures == {}
+
+
 def test_a_shard_that_is_paused_stops_at_once() -> None:
     one = world()
     relay = started(one)
@@ -236,7 +250,7 @@ def test_a_lane_rests_while_all_it_read_is_locked_by_another_processor() -> None
 def died(one: World, *ids: bytes, survived: float = 0.5) -> None:
     """As a relay that began a batch and died."""
     lease = one.store.shards[0]
-    lease.batch = MemoryBatch(uuid4(), ids, one.clock.at)
+    lease.batch = MemoryBatch(UUID(bytes=ids[0]), ids, one.clock.at)
     one.clock.advance(survived)
     lease.renewed_at = one.clock.at
 

@@ -101,8 +101,7 @@ def outcome_of(batch: Batch, delivery: Delivery) -> Outcome:
 
 def blames(unfinished: Unfinished) -> bytes | None:
     """The event that may have killed its relay: alone in its batch, and the relay died soon after it began."""
-    alone = unfinished.whole and len(unfinished.event_ids) == 1
-    return unfinished.event_ids[0] if alone and unfinished.survived < LIVED else None
+    return unfinished.lone if unfinished.survived < LIVED else None
 
 
 def paused_types(pauses: Iterable[Pause], topics: Mapping[str, str], types: Iterable[str]) -> frozenset[str]:

@@ -22,10 +22,14 @@ class Unfinished:
 
     batch_id: UUID
     event_ids: tuple[bytes, ...]
+    """The shard's own; a batch may have had events of other shards."""
     survived: float
     """Seconds between the begin of the batch and its owner's last sign of life; negative: none after it."""
-    whole: bool = True
-    """False where the batch had events of other shards too."""
+
+    @property
+    def lone(self) -> bytes | None:
+        """The event that was alone in its batch: such a batch has the event's id."""
+        return self.event_ids[0] if self.event_ids == (self.batch_id.bytes,) else None
 
 
 @dataclass(frozen=True, slots=True)

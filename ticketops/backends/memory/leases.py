@@ -1,10 +1,8 @@
 """Leases, membership and pauses of relays, in memory."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from ticketops.backends.memory.store import MemoryLease, MemoryMember, MemoryStore
 from ticketops.domain.outbox import FailureState
@@ -107,8 +105,7 @@ class MemoryShardLeases:
             free = [(shard, lease) for shard, lease in enumerate(self._store.shards) if lease.free(now)]
             if self._changed:
                 return ()
-            batches = Counter(lease.batch.id for lease in self._store.shards if lease.batch is not None)
-            return tuple(_take(shard, lease, identity, ttl, now, batches) for shard, lease in free[:limit])
+            return tuple(_take(shard, lease, identity, ttl, now) for shard, lease in free[:limit])
 
     def release(self, leases: Sequence[Lease]) -> None:
         """See ports.ShardLeases."""
@@ -196,14 +193,11 @@ def _taken(owner: Identity) -> RelayIdTaken:
     )
 
 
-def _take(
-    shard: int, lease: MemoryLease, identity: Identity, ttl: float, now: datetime, batches: Mapping[UUID, int]
-) -> Takeover:
+def _take(shard: int, lease: MemoryLease, identity: Identity, ttl: float, now: datetime) -> Takeover:
     unfinished = None
     if lease.batch is not None:
         survived = (lease.renewed_at - lease.batch.since).total_seconds() if lease.renewed_at else -1.0
-        whole = batches[lease.batch.id] == 1
-        unfinished = Unfinished(lease.batch.id, lease.batch.event_ids, survived, whole)
+        unfinished = Unfinished(lease.batch.id, lease.batch.event_ids, survived)
     lease.epoch += 1
     lease.give(identity.relay_id, ttl, now)
     return Takeover(Lease(shard, lease.epoch), unfinished)

@@ -138,8 +138,8 @@ class PostgresShardLeases:
                 },
             )
             return tuple(
-                Takeover(Lease(shard, epoch), _unfinished(batch_id, ids, survived, whole=whole))
-                for shard, epoch, batch_id, ids, survived, whole in rows
+                Takeover(Lease(shard, epoch), _unfinished(batch_id, ids, survived))
+                for shard, epoch, batch_id, ids, survived in rows
             )
 
     def release(self, leases: Sequence[Lease]) -> None:
@@ -205,12 +205,10 @@ class PostgresShardLeases:
         return cursor.fetchall() if cursor.description else []
 
 
-def _unfinished(
-    batch_id: UUID | None, ids: list[UUID] | None, survived: float | None, *, whole: bool
-) -> Unfinished | None:
+def _unfinished(batch_id: UUID | None, ids: list[UUID] | None, survived: float | None) -> Unfinished | None:
     if batch_id is None or not ids:
         return None
-    return Unfinished(batch_id, tuple(i.bytes for i in ids), -1.0 if survived is None else survived, whole)
+    return Unfinished(batch_id, tuple(i.bytes for i in ids), -1.0 if survived is None else survived)
 
 
 def _member(row: tuple[Any, ...]) -> MemberStatus:
@@ -309,9 +307,7 @@ WITH free AS (
 )
 UPDATE {own}.relay_batches b SET owner_epoch = taken.epoch
 FROM taken WHERE b.scope = %(scope)s AND b.shard = taken.slot
-RETURNING b.shard, b.owner_epoch, b.batch_id, b.event_ids, date_part('epoch', taken.renewed_at - b.inflight_since),
-          NOT EXISTS (SELECT 1 FROM {own}.relay_batches o
-                      WHERE o.scope = b.scope AND o.batch_id = b.batch_id AND o.shard <> b.shard)
+RETURNING b.shard, b.owner_epoch, b.batch_id, b.event_ids, date_part('epoch', taken.renewed_at - b.inflight_since)
 """
 _RELEASE: LiteralString = """
 UPDATE {own}.leases l SET owner = NULL, expires_at = NULL

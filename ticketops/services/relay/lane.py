@@ -261,7 +261,7 @@ class Lane:
         started = self._clock()
         delivery, ahead, taken, batch_id = Delivery(), [], frozenset[bytes](), None
         if batch.events:
-            batch_id = uuid4()
+            batch_id = _batch_id(batch.ids)
             taken = self._source.begin(batch_id, leases, batch.events)
             if taken:
                 batch = self._compose(without(batch.events, taken))
@@ -375,3 +375,8 @@ class Lane:
     def _note_careful(self, batch: Batch) -> None:
         for shard, count in Counter(event.shard for event in batch.touched).items():
             self._careful.sent(shard, count)
+
+
+def _batch_id(ids: tuple[bytes, ...]) -> UUID:
+    """A lone event's own id, which tells whoever finds the batch unfinished that it was alone; else a random one."""
+    return UUID(bytes=ids[0]) if len(ids) == 1 else uuid4()
