@@ -142,7 +142,12 @@ class DeadLetters:
     def plan(
         self, verb: Verb, selector: DeadLetterSelector, *, queues: Sequence[str] | None = None, force: bool = False
     ) -> Plan:
-        """What a change would meet; use it in a `with` block. RefusedError without a selector."""
+        """What a change would meet; use it in a `with` block. RefusedError without a selector.
+
+        Of a restore and a purge: in the archive, as `restore` and `purge` do.
+        """
+        if verb in {Verb.RESTORE, Verb.PURGE}:
+            return self._choose_archived(verb, selector, queues).plan
         return self._choose(verb, selector, queues, force=force).plan
 
     def requeue(  # noqa: PLR0913 - all by keyword

@@ -57,6 +57,8 @@ def test_everything_else_a_command_can_do(dead: DeadLetters, incident: Incident)
     assert dead.discard(ALL).done == 2
     assert incident.dead == []
     assert dead.restore(DeadLetterSelector(ids=(first,))).done == 1
+    with dead.plan(Verb.PURGE, ALL) as gone, dead.plan(Verb.RESTORE, ALL) as back, dead.plan(Verb.REQUEUE, ALL) as live:
+        assert [[item.id for item in plan.items] for plan in (gone, back, live)] == [[second], [second], [first]]
     assert dead.purge(ALL).done == 1
     (letter,) = dead.find(ALL)
     assert letter.id == first != second

@@ -103,6 +103,17 @@ def test_counters_are_set_to_what_is_there(bookings: Bookings) -> None:
     }  # fmt: skip
 
 
+def test_counters_gain_no_field_by_being_mended(bookings: Bookings) -> None:
+    bookings.worker.dead_letter(bookings.worker.item(), reason="x\ny", age=OLD)
+    bookings.redis.delete(bookings.key("booking:dlq:stats"))
+    assert (bookings.mended(), bookings.worker.stats()) == ([], {})
+    told = {"total_items": "7", "last_reset": "2026-11-24"}
+    bookings.redis.hset(bookings.key("booking:dlq:stats"), mapping=told)
+    assert bookings.mended() == _total()
+    stats = bookings.redis.hgetall(bookings.key("booking:dlq:stats"))
+    assert stats == {b"total_items": b"1", b"last_reset": b"2026-11-24"}
+
+
 def test_a_counter_of_what_has_just_arrived_may_be_behind(bookings: Bookings) -> None:
     bookings.worker.dead_letter(bookings.worker.item(), reason="timeout", age=OLD)
     bookings.worker.dead_letter(bookings.worker.item(), reason="timeout")

@@ -73,7 +73,14 @@ def test_own_keys_are_few_and_do_not_stay_for_ever(bookings: Bookings) -> None:
     assert not [key for key in bookings.names() if key.startswith("booking:dlq:") and key != "booking:dlq:stats"]
 
 
-@pytest.mark.parametrize("stats", [{}, {"total_items": "0", "timeout": "0"}, {"timeout": "many"}, {"other": "1"}])
+NO_COUNTERS = [
+    {}, {"total_items": "0", "timeout": "0"}, {"timeout": "many"}, {"other": "1"}, {"timeout": "1.5"},
+    {"total_items": "1e3"}, {"timeout": "0x10"}, {"timeout": " 5"}, {"timeout": "inf"}, {"timeout": "007"},
+    {"total_items": "99999999999999999999"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stats", NO_COUNTERS)
 def test_counters_gain_no_field_and_do_not_go_below_zero(bookings: Bookings, stats: dict[str, str]) -> None:
     bookings.worker.dead_letter(bookings.worker.item(SHOW), reason="timeout")
     bookings.redis.delete(bookings.key("booking:dlq:stats"))
@@ -85,6 +92,17 @@ def test_counters_gain_no_field_and_do_not_go_below_zero(bookings: Bookings, sta
     bookings.queue.remove(uuid4(), [letter.mark])
     after = bookings.redis.hgetall(bookings.key("booking:dlq:stats"))
     assert {name.decode(): value.decode() for name, value in after.items()} == stats
+
+
+@pytest.mark.parametrize("place", [{"score": "x"}, {"score": "nan"}, {"ttl_ms": "²"}, {"ttl_ms": "9" * 30}])
+def test_an_item_comes_back_whatever_somebody_wrote_into_a_file(bookings: Bookings, place: dict[str, str]) -> None:
+    ids = [bookings.worker.dead_letter(bookings.worker.item(SHOW), age=age) for age in (100, 50)]
+    letters = list(bookings.queue.get(ids))
+    bookings.queue.remove(uuid4(), [letter.mark for letter in letters])
+    odd = replace(letters[1], place={**letters[1].place, **place})
+    assert [result.outcome for result in bookings.queue.put([letters[0], odd])] == [Outcome.DONE] * 2
+    assert [letter.id for letter in bookings.queue.scan(EVERYTHING)] == ids
+    assert 0 < bookings.redis.pttl(bookings.key(f"booking:dlq:{ids[1]}")) <= 30 * 86_400_000
 
 
 def test_counters_that_are_of_another_type_stop_nothing(bookings: Bookings) -> None:

@@ -1,6 +1,8 @@
 """Changes to dead letters, each step one script: nothing is lost or doubled wherever it is cut off."""
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -15,6 +17,8 @@ from ticketops.errors import WireError
 from ticketops.options import RedisQueueOptions
 
 _DAY: Final = 86_400
+_DIGITS: Final = 16
+"""Of a number of milliseconds that the server takes for no time to live."""
 _TRIES: Final = 3
 """Rounds for an item that changes while a change of it, whatever it is by then, is made."""
 _OUTCOMES: Final = {
@@ -157,8 +161,10 @@ def result_of(id_: str, answer: bytes) -> Result:
 
 def score_of(letter: DeadLetter) -> str:
     """The score that an item comes back with: its former, else the time it failed."""
-    if score := letter.place.get("score"):
-        return score
+    score = letter.place.get("score", "")
+    with suppress(ValueError):
+        if not math.isnan(float(score)):
+            return repr(float(score))
     return str(int(letter.failed_at.timestamp())) if letter.failed_at else "0"
 
 
@@ -169,7 +175,8 @@ def ttl_of(letter: DeadLetter, days: float) -> str:
     told = letter.place.get("ttl_ms", "")
     if told == "-1":
         return "0"
-    return told if told.isdigit() and int(told) > 0 else str(int(days * _DAY * 1000))
+    fits = told.isascii() and told.isdigit() and len(told) < _DIGITS and int(told) > 0
+    return told if fits else str(int(days * _DAY * 1000))
 
 
 def _foreign(letter: DeadLetter) -> Result:

@@ -161,7 +161,8 @@ class SplitChanges:
         with self._session.use() as client:
             if client.zscore(keys.items, letter.id) is not None:
                 return Result(letter.id, Outcome.EXISTS)
-            if life and not client.set(keys.body(letter.id), letter.stored, px=int(life) or None, nx=True):
+            fresh = not life or client.set(keys.body(letter.id), letter.stored, px=int(life) or None, nx=True)
+            if not fresh and client.get(keys.body(letter.id)) != letter.stored:  # the same: an earlier run was cut off
                 return Result(letter.id, Outcome.EXISTS)
             client.delete(keys.moved(letter.id))
             counter = keys.requeues(letter.origin or item_of(letter.id))

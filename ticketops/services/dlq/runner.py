@@ -112,7 +112,7 @@ class Runner:
             held = self._holds.left(queue.name, items, answer.items)
             self._change(queue, items[: answer.items], held)
             items = items[answer.items :]
-            if (why := self._look_after_canary(queue)) is not None:
+            if (why := self._look_after_canary()) is not None:
                 return why
         return None
 
@@ -150,20 +150,28 @@ class Runner:
             ]
             self.examples.extend(other[: _EXAMPLES - len(self.examples)])
 
-    def _look_after_canary(self, queue: DeadLetterQueue) -> str | None:
+    def _look_after_canary(self) -> str | None:
         """Wait whether the first items come back, once they are through."""
         if not self._canary.through:
             return None
-        origins, self._canary = self._canary.origins, _Canary(0)
+        canary, self._canary = self._canary, _Canary(0)
         self._clerk.flush()
         deadline = self._around.clock() + self._pace.canary_wait
         while (left := deadline - self._around.clock()) > 0 and self._enough() is None:
-            if back := came_back(queue, self._operation.cutoff, origins):
-                return _canary_note(back, len(origins))
-            self._show(f"canary: {len(origins)} put back, {left:.0f} s to see whether they return")
+            if back := self._back(canary):
+                return _canary_note(back, canary.size)
+            self._show(f"canary: {canary.size} put back, {left:.0f} s to see whether they return")
             self._wait(min(left, _LOOK))
-        back = came_back(queue, self._operation.cutoff, origins)
-        return _canary_note(back, len(origins)) if back else None
+        back = self._back(canary)
+        return _canary_note(back, canary.size) if back else None
+
+    def _back(self, canary: "_Canary") -> list[str]:
+        """The ids of those that are in their queues again."""
+        return [
+            id_
+            for name, origins in canary.origins.items()
+            for id_ in came_back(self._queues[name], self._operation.cutoff, origins)
+        ]
 
     def _wait(self, seconds: float) -> None:
         deadline = self._around.clock() + seconds
@@ -181,7 +189,8 @@ class _Canary:
 
     def __init__(self, size: int) -> None:
         self._left = size
-        self.origins: set[str] = set()
+        self.origins: dict[str, set[str]] = {}
+        """By queue."""
 
     def most(self, batch: int) -> int:
         """How many may go in one batch."""
@@ -191,9 +200,15 @@ class _Canary:
         """Take note of what was put back."""
         if not self._left:
             return
-        moved = [one.item.origin for one, result in zip(items, results, strict=True) if result.outcome is Outcome.DONE]
-        self.origins.update(moved)
+        moved = [one.item for one, result in zip(items, results, strict=True) if result.outcome is Outcome.DONE]
+        for item in moved:
+            self.origins.setdefault(item.queue, set()).add(item.origin)
         self._left -= len(moved)
+
+    @property
+    def size(self) -> int:
+        """How many were put back."""
+        return sum(map(len, self.origins.values()))
 
     @property
     def through(self) -> bool:

@@ -68,8 +68,10 @@ for number = 1, count do
   end
 end
 
+-- Lua takes more for a number than HINCRBY does, whose error would come after all that was written.
 local function count_up(field, by)
-  if tonumber(redis.call('HGET', KEYS[2], field) or '') then
+  local now = string.match(redis.call('HGET', KEYS[2], field) or '', '^%d+$')
+  if now and #now < 16 and (now == '0' or not string.match(now, '^0')) then
     redis.call('HINCRBY', KEYS[2], field, by)
   end
 end

@@ -9,9 +9,10 @@
 --          the type of another key, empty: any), reason
 --
 -- Answers per item: "done", "gone", "already:OPERATION" or "changed". An id whose body expired since it was seen goes.
+-- The first write makes room: Redis lets a script go on that has begun so, even where it is out of memory.
 
 local operation, known_for = ARGV[1], ARGV[2]
-local verdicts, ids, bodies, reasons, seen = {}, {}, {}, {}, {}
+local verdicts, ids, bodies, movers, reasons, seen = {}, {}, {}, {}, {}, {}
 local count = (#ARGV - 2) / 3
 
 -- A right that is missing would end the script in the middle: every command is asked for before the first.
@@ -62,22 +63,25 @@ end
 for number = 1, count do
   if verdicts[number] == 'done' then
     local keys, args = 1 + number * 2, number * 3
-    redis.call('SET', KEYS[keys + 1], operation, 'EX', known_for)
-    ids[#ids + 1], bodies[#bodies + 1] = ARGV[args], KEYS[keys]
+    ids[#ids + 1], bodies[#bodies + 1], movers[#movers + 1] = ARGV[args], KEYS[keys], KEYS[keys + 1]
     reasons[ARGV[args + 2]] = (reasons[ARGV[args + 2]] or 0) + 1
   end
 end
 
+-- Lua takes more for a number than HINCRBY does, whose error would come after all that was written.
 local function count_down(field, by)
-  local now = tonumber(redis.call('HGET', KEYS[2], field) or '')
-  if now and now > 0 then
-    redis.call('HINCRBY', KEYS[2], field, -math.min(now, by))
+  local now = string.match(redis.call('HGET', KEYS[2], field) or '', '^[1-9]%d*$')
+  if now and #now < 16 then
+    redis.call('HINCRBY', KEYS[2], field, -math.min(tonumber(now), by))
   end
 end
 
 if #ids > 0 then
   redis.call('ZREM', KEYS[1], unpack(ids))
   redis.call('DEL', unpack(bodies))
+  for _, mover in ipairs(movers) do
+    redis.call('SET', mover, operation, 'EX', known_for)
+  end
   if redis.call('TYPE', KEYS[2]).ok == 'hash' then
     count_down('total_items', #ids)
     for reason, by in pairs(reasons) do

@@ -123,10 +123,11 @@ for number = 1, count do
   end
 end
 
+-- Lua takes more for a number than HINCRBY does, whose error would come after all that was written.
 local function count_down(field, by)
-  local now = tonumber(redis.call('HGET', KEYS[2], field) or '')
-  if now and now > 0 then
-    redis.call('HINCRBY', KEYS[2], field, -math.min(now, by))
+  local now = string.match(redis.call('HGET', KEYS[2], field) or '', '^[1-9]%d*$')
+  if now and #now < 16 then
+    redis.call('HINCRBY', KEYS[2], field, -math.min(tonumber(now), by))
   end
 end
 
