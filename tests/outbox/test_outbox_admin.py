@@ -223,6 +223,14 @@ def test_what_a_dead_relay_left_unfinished_may_be_changed(box: Box, owner: str) 
     assert box.row(killer)[0] == "FAILED"
 
 
+def test_a_reason_longer_than_its_column_is_cut(box: Box) -> None:
+    (waiting,) = box.add("B-1")
+    box.sql("alter table booking.outbox_events alter column last_error type varchar(10)")
+    assert box.change(Action.SKIP, chosen(waiting)).changed == 1
+    assert box.row(waiting) == ("FAILED", 5, "skipped by")
+    assert box.sql("select error from ticketops.outbox_failures") == [("skipped by tester@here: because",)]
+
+
 def test_infinite_times_are_shown_as_none(box: Box) -> None:
     endless, _ = box.add("B-1", "B-2")
     box.sql("update booking.outbox_events set created_at = '-infinity' where id = %s", endless)

@@ -182,7 +182,9 @@ class Changes:
         )
         counted = q.outbox.original.c.get("retry_count")  # type: ignore[attr-defined]  # the table behind the alias
         most = func.greatest(counted, self._max_attempts, PROCESSOR_ATTEMPTS) if counted is not None else None
-        self._update_rows(connection, ids, {"status": Status.FAILED.value, "retry_count": most, "last_error": text})
+        self._update_rows(
+            connection, ids, {"status": Status.FAILED.value, "retry_count": most, "last_error": q.as_error(text)}
+        )
 
     def _update_rows(self, connection: Connection, ids: list[UUID], values: Mapping[str, object]) -> None:
         table = self._q.outbox.original  # type: ignore[attr-defined]  # the table behind the alias

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    TextClause,
     Uuid,
     and_,
     case,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    text,
     true,
     tuple_,
     type_coerce,
@@ -130,6 +132,10 @@ class Queries:
     def optional(self, name: str) -> ColumnElement[Any]:
         """A column, or NULL where the table has none."""
         return self.outbox.c[name] if self.has(name) else cast(null(), _TYPES[name])
+
+    def as_error(self, words: str) -> TextClause:
+        """A text as last_error takes it: cut to its length."""
+        return text(f"CAST(:words AS {self._layout.error_type})").bindparams(words=words)
 
     def moment(self, name: str) -> ColumnElement[Any]:
         """A time, or NULL: an infinite one is none that a datetime can be."""
