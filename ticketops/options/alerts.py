@@ -76,6 +76,9 @@ class AlertsOptions:
             "consumer-slow": _rule(
                 'lag.verdict == "WARN"', 600, Severity.WARNING, "{group} falls behind: {lag} records"
             ),
+            "transaction-open": _rule(
+                'lag.verdict == "TXN" && lag.grade == "warn"', 60, Severity.WARNING, "{group} waits for a transaction"
+            ),
             "bookings-stuck": _rule("state.stuck > 0", 300, Severity.WARNING, "{stuck} stuck in {state}"),
             "compensations-failed": _rule(
                 "compensations.failed > 0", 0, Severity.WARNING, "{failed} compensations failed for good"
