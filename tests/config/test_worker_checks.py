@@ -11,6 +11,7 @@ from ticketops.options import EmailsOptions, PaymentsOptions, WorkerOptions
         (WorkerOptions(retry_base=50.0), "worker.retry_cap (30 s) is below worker.retry_base (50 s)"),
         (WorkerOptions(payments=PaymentsOptions(topic="bad topic")), "worker.payments names 'bad topic'"),
         (WorkerOptions(emails=EmailsOptions(retry_topics={"": 1.0})), "worker.emails names ''"),
+        (WorkerOptions(member="a/b"), "worker.member 'a/b' holds a slash"),
         (
             WorkerOptions(payments=PaymentsOptions(release="http", release_timeout=10.0)),
             "worker.payments.release_timeout (10 s) reaches postgres.answer_timeout (10 s)",

@@ -290,3 +290,21 @@ def test_the_last_retry_topic_is_followed_by_the_dead_letter(bench: Bench) -> No
     bench.drain(max_attempts=2, retry_topics={"events.later": 0.01})
     (death,) = bench.sink.deaths
     assert (death.attempts, attempts_before(death.record)) == (4, 2)
+
+
+def test_a_batch_that_is_done_one_by_one_is_not_taken_for_one_that_hangs(bench: Bench) -> None:
+    together: list[Record] = []
+    slow = threading.Event()
+
+    def crawl(record: Record) -> None:
+        together.append(record)
+        if len(together) > 1:
+            raise LockTimeout("a batch meets a lock")
+        slow.wait(0.1)
+
+    bench.effects.before, bench.effects.react = together.clear, crawl
+    for number in range(20):
+        bench.send(b"k%d" % number, b"%d" % number)
+    with bench.running(threads=1, message_timeout=0.3, retry_base=5.0) as daemon:
+        eventually(lambda: bench.effects.count == 20 or daemon.failure)
+        assert daemon.failure is None

@@ -14,12 +14,18 @@ def test_a_dry_run_decides_prints_and_changes_nothing(works: Works) -> None:
     works.pay("CAPTURED", booking)
     works.pay("FAILED", ended)
     works.send("bad", b"\x1b[31mnot json")
+    spelled = works.booking()
+    works.pay("CAPTURED", spelled.upper())
+    reference = works.site.one("select booking_reference from booking.bookings where booking_id = %s", spelled)
+    works.pay("CAPTURED", reference)
     before = works.site.rows("select * from booking.bookings order by id")
     done = works.site.run("worker", "payments", "--dry-run", "-o", "json")
     assert done.code == 0, done.err
     items = done.json["items"]
     found = {item["key"]: (item["decision"], item["reason"]) for item in items}
-    assert found == {booking: ("confirmed", ""), ended: ("ignored", ""), "bad": ("dead letter", "invalid_data")}
+    dead = ("dead letter", "invalid_data")
+    taken = {booking: ("confirmed", ""), spelled.upper(): ("confirmed", ""), ended: ("ignored", "")}
+    assert found == {**taken, "bad": dead, reference: dead}
     assert works.site.rows("select * from booking.bookings order by id") == before
     assert works.site.one("select count(*) from booking.outbox_events") == 0
     assert works.site.one("select count(*) from ticketops.inbox") == 0

@@ -144,6 +144,8 @@ def test_bad_input_dies_and_the_rest_is_sent(
 def test_an_event_that_comes_again_makes_no_second_email(
     works: Works, make_worker: MakeWorker, mail: dict[str, Any], client: Redis, key: str
 ) -> None:
+    # The table is the email worker's own; that its ids are unique is not promised.
+    works.site.rows("alter table booking.email_jobs drop constraint email_jobs_public_id_key")
     event = [("ticketops-event-id", b"e-1")]
     value = booking()
     for _ in range(3):

@@ -84,7 +84,8 @@ def test_bytes_that_are_no_item_are_dead_with_all_their_bytes(data: bytes, attem
 @given(bookings, moments, st.integers(1, 5), st.booleans())
 def test_every_item_has_one_fate(booking: BookingItem, now: datetime, attempt: int, expired_die: bool) -> None:
     data = encode_item(booking)
-    found = triage(taken(data, attempt), now, replace(POLICY, expired_die=expired_die))
+    at_once = replace(taken(data, attempt), first_taken=now.timestamp())
+    found = triage(at_once, now, replace(POLICY, expired_die=expired_die))
     expires = booking.expires_at.moment()
     assert expires is not None
     is_over = int(expires.timestamp()) <= now.timestamp()
@@ -100,6 +101,14 @@ def test_every_item_has_one_fate(booking: BookingItem, now: datetime, attempt: i
     else:
         assert isinstance(found, Doomed)
         assert (found.reason, found.attempts) == (Reason.TIMEOUT, attempt - 1)
+
+
+def test_what_expired_while_it_waited_for_an_open_circuit_is_not_dropped() -> None:
+    data = encode_item(item(expires_at=WireTime.of(NOW - timedelta(seconds=1))))
+    assert isinstance(triage(taken(data), NOW, POLICY), Expired)
+    found = triage(taken(data, waited=5.0), NOW, POLICY)
+    assert isinstance(found, Doomed)
+    assert (found.reason, found.attempts) == (Reason.TIMEOUT, 0)
 
 
 @given(bookings, st.sampled_from(Reason), texts, st.integers(0, 9))
@@ -171,7 +180,7 @@ def test_failures_are_told_apart() -> None:
 def test_expiry_is_inclusive_and_go_zero_time_is_none() -> None:
     at = NOW.replace(microsecond=0)
     data = encode_item(item(expires_at=WireTime.of(at)))
-    assert isinstance(triage(taken(data), at, POLICY), Expired)
+    assert isinstance(triage(replace(taken(data), first_taken=at.timestamp()), at, POLICY), Expired)
     assert isinstance(triage(taken(data), at - timedelta(microseconds=1), POLICY), Ready)
     assert expiry_of(read_item(encode_item(item(expires_at=WireTime())))) is None
     assert expiry_of(read_item(b'{"ID":"x","EventID":"E1"}')) is None

@@ -30,9 +30,11 @@ def past(seconds: float) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=seconds)
 
 
-def put(box: MachineBox, state: str, *, changed: float = 0, expires_in: float = 900) -> str:
+def put(
+    box: MachineBox, state: str, *, changed: float = 0, expires_in: float = 900, created: float | None = None
+) -> str:
     made = booking(state=state, expires_at=past(-expires_in))
-    box.put(made, changed=changed)
+    box.put(made, changed=changed, created=created)
     return made.key
 
 
@@ -198,7 +200,7 @@ def test_who_has_left_the_initial_state_without_a_word(box: MachineBox, view: St
     put(box, "PENDING")
     told = put(box, "RESERVING")
     box.record(told, "PENDING", "RESERVE_SEATS", "RESERVING")
-    old = put(box, "CONFIRMED", changed=1000)
+    old = put(box, "CONFIRMED", created=1000)  # its history may be forgotten, whatever was changed since
     since = view.now() - timedelta(seconds=100)
     first = view.silent(None, since=since, limit=2)
     second = view.silent(first.last, since=since, limit=2)
@@ -263,3 +265,11 @@ def test_a_history_that_retention_cut_has_no_beginning_to_miss(box: MachineBox, 
     assert [fault.flaw for fault in faults(BOOKING, life, kept_since=past(2000), settled=past(10))] == [
         Flaw.NO_BEGINNING
     ]
+
+
+def test_a_history_that_retention_dropped_whole_is_not_missed(box: MachineBox, view: StateView) -> None:
+    put(box, "CONFIRMED", created=1000, changed=100)
+    (life,) = view.silent(None, since=None, limit=10).lives
+    assert not list(faults(BOOKING, life, kept_since=past(700), settled=past(10)))
+    for kept_since in (past(2000), None):
+        assert [one.flaw for one in faults(BOOKING, life, kept_since=kept_since, settled=past(10))] == [Flaw.NO_HISTORY]

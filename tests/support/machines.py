@@ -61,8 +61,8 @@ class MachineBox(Protocol):
 
     def view(self) -> StateView: ...
 
-    def put(self, subject: Subject, *, changed: float = 0) -> None:
-        """A booking as another service left it, changed so many seconds ago."""
+    def put(self, subject: Subject, *, changed: float = 0, created: float | None = None) -> None:
+        """A booking as another service left it, changed so many seconds ago, and created then or before."""
 
     def record(self, key: str, source: str, event: str | None, target: str, *, ago: float = 0) -> None:
         """A transition as another service wrote it, so many seconds ago; its booking is as old at least."""
@@ -92,10 +92,11 @@ class MemoryMachineBox:
     def view(self) -> StateView:
         return MemoryStateView(BOOKING, self.rows)
 
-    def put(self, subject: Subject, *, changed: float = 0) -> None:
+    def put(self, subject: Subject, *, changed: float = 0, created: float | None = None) -> None:
         at = self.rows.now() - timedelta(seconds=changed)
+        born = at if created is None else self.rows.now() - timedelta(seconds=created)
         number = len(self.rows.subjects) + 1
-        self.rows.subjects[subject.key] = replace(subject, id=number, created_at=at, updated_at=at)
+        self.rows.subjects[subject.key] = replace(subject, id=number, created_at=born, updated_at=at)
 
     def record(self, key: str, source: str, event: str | None, target: str, *, ago: float = 0) -> None:
         at, subject = self.rows.now() - timedelta(seconds=ago), self.rows.subjects.get(key)
@@ -167,7 +168,7 @@ class PostgresMachineBox:
         self._views.append(made)
         return made
 
-    def put(self, subject: Subject, *, changed: float = 0) -> None:
+    def put(self, subject: Subject, *, changed: float = 0, created: float | None = None) -> None:
         with self.connection() as connection:
             connection.execute(
                 "insert into booking.bookings (booking_id, booking_reference, user_id, event_id, status, "
@@ -176,7 +177,7 @@ class PostgresMachineBox:
                 "now() - make_interval(secs => %s))",
                 [subject.key, subject.reference, subject.user_id, subject.event_id, subject.state,
                  subject.payment_status, subject.payment_reference, subject.total_amount, subject.seat_count,
-                 subject.expires_at, changed, changed],
+                 subject.expires_at, changed if created is None else created, changed],
             )  # fmt: skip
 
     def record(self, key: str, source: str, event: str | None, target: str, *, ago: float = 0) -> None:

@@ -152,6 +152,11 @@ def _worker(config: Config) -> Iterator[Problem]:
             f"worker.retry_cap ({worker.retry_cap:g} s) is below worker.retry_base ({worker.retry_base:g} s)",
             why="the longest wait would be shorter than the first",
         )
+    if "/" in worker.member:
+        yield Problem(
+            f"worker.member {worker.member!r} holds a slash",
+            why="the hands of worker a would be found among those of a/b, and its items taken twice",
+        )
     limit, release = config.postgres.answer_timeout, worker.payments.release_timeout
     if worker.payments.release != "event" and release >= limit:
         yield Problem(

@@ -1,7 +1,7 @@
 """What the booking worker decides: of an item as it is taken, of a failed attempt, and whose turn it is.
 
 A failed item is either tried again later or a dead letter; an item is dropped only where it expired before anybody
-tried it, as the booking worker's own timeout handler does.
+had it in hand, as the booking worker's own timeout handler does.
 """
 
 import base64
@@ -25,6 +25,8 @@ from ticketops.errors import TicketOpsError, WireError
 
 _MESSAGE: Final = 1000
 """Characters of an error message in a dead letter."""
+_SAME_MOMENT: Final = 0.0005
+"""Seconds by which one reading of the queue's clock, in milliseconds, may differ from itself once it is converted."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -145,11 +147,12 @@ def triage(taken: Taken, now: datetime, policy: WorkPolicy) -> Triage:
     if isinstance(text, Doomed):
         return text
     made, expiry = taken.attempt - 1, expiry_of(text)
+    held_before = now.timestamp() - taken.first_taken > _SAME_MOMENT
     if made >= policy.max_attempts:
         return Doomed(taken, text, Reason.RETRIES_EXCEEDED, f"attempt {made} ended with the worker that made it", made)
     if expiry is None or _seconds(expiry) > now.timestamp():
         return Ready(taken, BookingRequest(text, taken.attempt))
-    if made or policy.expired_die:
+    if made or held_before or policy.expired_die:
         return Doomed(taken, text, Reason.TIMEOUT, f"it expired at {expiry.isoformat()}, after {made} attempts", made)
     return Expired(taken, text)
 

@@ -166,7 +166,7 @@ def faults(machine: Machine, life: Life, *, kept_since: datetime | None, settled
             text = f"{_shown(after)} follows {_shown(before)}"
             yield Fault(key=life.key, flaw=Flaw.GAP, text=text, at=after.at)
     yield from _of_beginning(machine, life, kept_since)
-    yield from _of_end(machine, life, settled)
+    yield from _of_end(machine, life, kept_since, settled)
 
 
 def breaks(machine: Machine, row: "Transition | MoveCount") -> Flaw | None:
@@ -190,19 +190,23 @@ def _of_beginning(machine: Machine, life: Life, kept_since: datetime | None) -> 
     if not life.transitions or life.transitions[0].source == machine.initial:
         return
     first = life.transitions[0]
-    born = life.created_at
-    if life.state is None or (kept_since is not None and (born is None or born < kept_since)):
+    if life.state is None or not _is_whole(life, kept_since):
         return
     yield Fault(key=life.key, flaw=Flaw.NO_BEGINNING, text=f"the first is {_shown(first)}", at=first.at)
 
 
-def _of_end(machine: Machine, life: Life, settled: datetime) -> Iterator[Fault]:
+def _is_whole(life: Life, kept_since: datetime | None) -> bool:
+    """True where nothing of it is so old that it may have been forgotten."""
+    return kept_since is None or (life.created_at is not None and life.created_at >= kept_since)
+
+
+def _of_end(machine: Machine, life: Life, kept_since: datetime | None, settled: datetime) -> Iterator[Fault]:
     last = life.transitions[-1] if life.transitions else None
     touched = max((at for at in (life.updated_at, last and last.at) if at), default=None)
     if touched is not None and touched > settled:
         return
     if last is None:
-        if life.state != machine.initial:
+        if life.state != machine.initial and _is_whole(life, kept_since):
             yield Fault(key=life.key, flaw=Flaw.NO_HISTORY, text=f"it is {life.state}", at=life.updated_at)
     elif life.state is None:
         yield Fault(key=life.key, flaw=Flaw.NO_SUBJECT, text=f"the last is {_shown(last)}", at=last.at)

@@ -63,7 +63,7 @@ class StateView(Protocol):
         """
 
     def silent(self, after: str | None, *, since: datetime | None, limit: int) -> Lives:
-        """Subjects without any transition that are not in the initial state and changed since then; by key."""
+        """Subjects without any transition that are not in the initial state and were created since then; by key."""
 
     def forget(self, days: float, *, limit: int) -> int:
         """Drop at most `limit` transitions older than so many days; how many it was."""

@@ -112,7 +112,7 @@ class MemoryStateView:
             self._life(one.key, ())
             for one in sorted(self._subjects(), key=lambda one: one.key)
             if one.key not in told and one.state != self._machine.initial and (after is None or one.key > after)
-            if since is None or (one.updated_at is not None and one.updated_at >= since)
+            if since is None or (one.created_at is not None and one.created_at >= since)
         ][:limit]
         return Lives(tuple(found), found[-1].key if len(found) == limit else None, len(found), 0)
 

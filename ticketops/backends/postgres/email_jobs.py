@@ -126,7 +126,7 @@ added AS (
     job -> 'variables', 'pending', (job ->> 'priority')::int, 0, (job ->> 'retries')::int, '',
     (job ->> 'at')::timestamptz, (job ->> 'at')::timestamptz
   FROM given
-  ON CONFLICT (public_id) DO NOTHING RETURNING public_id
+  ON CONFLICT DO NOTHING RETURNING public_id
 )
 INSERT INTO {own}.email_pushes (public_id, entry, at)
 SELECT public_id, job ->> 'entry', (job ->> 'at')::timestamptz

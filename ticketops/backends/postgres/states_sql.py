@@ -133,7 +133,7 @@ class Queries:
         self.next_judged = self._made(_JUDGED, where=self._format("WHERE {hkey} > {after}", after=after))
         self.lives = self._made(_LIVES, keys=_parameter("keys", f"{layout.history_key_type}[]"))
         beyond = self._format("AND {bkey} > {after}", after=_parameter("after", layout.key_type))
-        recent = self._format("AND {updated} >= %(since)s") if layout.has("updated_at") else nothing
+        recent = self._format("AND {created} >= %(since)s") if layout.has("created_at") else nothing
         self.first_silent = self._made(_SILENT, where=nothing, since=recent)
         self.next_silent = self._made(_SILENT, where=beyond, since=recent)
         self.first_silent_ever = self._made(_SILENT, where=nothing, since=nothing)

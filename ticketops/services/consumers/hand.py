@@ -62,7 +62,7 @@ class Hand:
     ) -> None:
         self.number = number
         self.busy_since: float | None = None
-        """When it took what it has in hand; None while it has nothing."""
+        """When it began what it does at once, a batch or one record of it; None while it has nothing."""
         self._handler = handler
         self._sink = sink
         self._journal = journal
@@ -80,12 +80,12 @@ class Hand:
         if not self._left:
             self._clear()
             return 0.0
-        self.busy_since = self._setup.clock()
+        began = self.busy_since = self._setup.clock()
         jobs = tuple(self._left)
         try:
             self._note(jobs)
             self._work(jobs)
-            self._observer.metrics.batch(len(jobs), self._setup.clock() - self.busy_since)
+            self._observer.metrics.batch(len(jobs), self._setup.clock() - began)
         finally:
             self._dispatch.give_back(self._left)
             self.busy_since = None
@@ -122,6 +122,8 @@ class Hand:
         for job in jobs:
             if job.lane in held:
                 continue
+            self.busy_since = self._setup.clock()
+            self._note([job])
             outcomes = self._attempt([job])
             if isinstance(outcomes, Failure):
                 outcomes = [outcomes]

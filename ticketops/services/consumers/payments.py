@@ -172,8 +172,8 @@ class PaymentsHandler:
     def compare(self, record: Record, expected: Mapping[str, str]) -> Comparison:
         """See ports.RecordHandler."""
         notice = read_notice(record, self._setup.max_bytes)
-        found = [subject for subject in self._store.find(notice.booking_id) if subject.key == notice.booking_id]
-        told = _told(found[0]) if found else {}
+        booking = self._booking(notice)
+        told = _told(booking) if booking else {}
         machine = self._store.machine
         later = machine.reaches(expected["status"], told.get("status", ""))
         same = told.get("status") == expected["status"]
@@ -181,8 +181,16 @@ class PaymentsHandler:
         return Comparison(expected, told, agrees=agrees)
 
     def _draft(self, notice: PaymentNotice) -> Draft | None:
-        found = [subject for subject in self._store.find(notice.booking_id) if subject.key == notice.booking_id]
-        return Draft(self._store.machine, found[0], datetime.now(UTC), triggered_by=TRIGGER) if found else None
+        booking = self._booking(notice)
+        return Draft(self._store.machine, booking, datetime.now(UTC), triggered_by=TRIGGER) if booking else None
+
+    def _booking(self, notice: PaymentNotice) -> Subject | None:
+        """The one that `Unit.lock` finds: by its key, in any spelling of it, and by nothing else."""
+        text = notice.booking_id
+        for booking in self._store.find(text):
+            if booking.key == text or text not in {booking.reference, booking.payment_reference}:
+                return booking
+        return None
 
     def after(self) -> float:
         """See ports.RecordHandler."""
