@@ -80,10 +80,14 @@ def test_cut_connections_repeat_nothing(
     assert verdict.repeats == 0
 
 
-def test_four_relays_without_seq(site: Site, make_relay: MakeRelay, record_property: Note) -> None:
+def test_four_relays_without_seq(
+    site: Site, make_relay: MakeRelay, tcp_proxy: MakeProxy, record_property: Note
+) -> None:
     site.rows("alter table booking.outbox_events drop column seq")
-    chaos = Chaos(site, _writer(site), [make_relay(name) for name in "abcd"])
-    chaos.run([chaos.kill, chaos.make_zombie, chaos.replace], 6)
+    proxy = tcp_proxy(urlsplit(site.url).port or 5432)
+    behind = site.with_(postgres={"url": proxy.url(site.url)})
+    chaos = Chaos(site, _writer(site), [make_relay(name, at=behind) for name in "abcd"])
+    chaos.run([chaos.kill, proxy.cut, chaos.make_zombie, proxy.cut, chaos.replace], 8)
     _check(chaos.verdict(lambda: pending(site)), record_property)
 
 
