@@ -1,7 +1,10 @@
 """`ticketops dlq edit | import | cleanup | doctor`, as their users have them, on Valkey with a local store."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -87,6 +90,18 @@ def test_an_item_that_is_as_the_edit_would_have_it_is_left(incident: Incident) -
     assert (again.code, again.json["done"], again.json["skipped"]) == (0, 1, {"already done": 1})
     assert incident.worker.body(ids[0]) == body
     assert incident("dlq", "show", ids[0], "-o", "json").json["edits"][1:] == []
+
+
+def test_who_resumes_an_edit_hears_that_a_requeue_was_asked_for(incident: Incident) -> None:
+    (id_,) = incident.die(1)
+    assert incident("dlq", "edit", id_, "--set", "Currency=EUR", "--requeue", "--yes").code == 0
+    (file,) = incident.cli.folder.rglob("*.sqlite3")
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:  # as where it was cut off before its end
+        connection.execute("update operations set state = 'stopped' where verb = 'edit'")
+        ((operation,),) = connection.execute("select id from operations where verb = 'edit'").fetchall()
+    resumed = incident("ops", "resume", operation)
+    assert resumed.code == 0
+    assert f"ops show {UUID(operation)} --outcome done -o name | ticketops dlq requeue - --yes" in resumed.err
 
 
 def test_what_was_exported_comes_back_byte_for_byte(incident: Incident, tmp_path: Path) -> None:

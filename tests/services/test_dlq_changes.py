@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from support.changes import World
-from ticketops.domain.deadletters import BodyState, Outcome
+from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue, MemoryDeaths
+from ticketops.domain.deadletters import BodyState, Narrowing, Outcome
 from ticketops.domain.operations import Hold, OperationState, Verb
 from ticketops.domain.pacing import Pace
 from ticketops.errors import BackendUnavailable, DeniedError, RefusedError
 from ticketops.services.dlq.runner import Progress, Surroundings
+from ticketops.services.dlq.running import Run
 
 
 @pytest.fixture
@@ -234,6 +236,48 @@ def test_a_canary_that_comes_back_stops_it(world: World, back: bool) -> None:
     assert report.operation.note == "canary: 1 of 5 came back: dead-99"
     assert report.done == 5
     assert world.run(report.operation, around).resume().done == 40
+
+
+def test_a_canary_that_nobody_saw_to_its_end_is_watched_again(world: World) -> None:
+    for number in range(40):
+        world.die(number)
+    stop = Waiting(world)
+
+    def leave(progress: Progress) -> None:
+        if progress.note:
+            stop.set()
+
+    def fail_again(progress: Progress) -> None:
+        if progress.note and "dead-99" not in world.place.letters:
+            letter = world.place.delivered["show-1"].pop()
+            world.place.add(replace(letter, id="dead-99", failed_at=world.clock.now()))
+
+    around = Surroundings(stop=stop, observe=leave, clock=world.clock.monotonic)
+    cut = world.change(Verb.REQUEUE, pace=Pace(canary=5, canary_wait=30), around=around).operation
+    assert (cut.note, cut.counts) == ("interrupted", {Outcome.DONE: 5})
+    again = Surroundings(stop=Waiting(world), observe=fail_again, clock=world.clock.monotonic)
+    report = world.run(cut, again).resume()
+    assert (report.operation.note, report.done) == ("canary: 1 of 5 came back: dead-99", 10)
+    assert world.run(report.operation, again).resume().done == 40
+
+
+def test_a_canary_is_watched_in_every_queue_that_it_is_of(world: World) -> None:
+    other = MemoryDeaths(clock=world.clock.now)
+    queues = {"bookings": world.queue, "others": MemoryDeadLetterQueue(other, name="others", batch=10)}
+    for number in range(3):
+        world.die(number)
+        other.add(replace(world.place.letters[f"dead-{number}"], queue="others", origin=f"other-{number}"))
+
+    def fail_again(progress: Progress) -> None:
+        if progress.note and "dead-99" not in world.place.letters:
+            letter = world.place.delivered["show-1"].pop()
+            world.place.add(replace(letter, id="dead-99", failed_at=world.clock.now()))
+
+    letters = [letter for queue in queues.values() for letter in queue.scan(Narrowing())]
+    operation = world.begin(world.plan(Verb.REQUEUE, letters=letters), Pace(canary=5, canary_wait=30))
+    around = Surroundings(stop=Waiting(world), observe=fail_again, clock=world.clock.monotonic)
+    report = Run(world.desk(), operation, queues, around).first()
+    assert (report.operation.note, report.done) == ("canary: 1 of 5 came back: dead-99", 5)
 
 
 def test_a_dead_runner_is_followed_after_its_lease_and_a_living_one_is_not(world: World) -> None:

@@ -121,7 +121,8 @@ def resume(
     ] = None,
 ) -> int:
     """Go on with an operation that was cut off or stopped, as it was told; nothing is done twice."""
-    from ticketops.domain.speed import per_second  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.cli.dlq.editing import REQUEUE  # noqa: PLC0415 - `--help` must not pay for it
+    from ticketops.domain.speed import per_second  # noqa: PLC0415
     from ticketops.services.dlq.importing import pick_of  # noqa: PLC0415
     from ticketops.services.dlq.running import Run  # noqa: PLC0415 - `--help` must not pay for it
     from ticketops.services.guard import require_writable  # noqa: PLC0415
@@ -133,7 +134,11 @@ def resume(
         with open_queues(inv, operation.queues) as queues:
             with surroundings(operation) as around:
                 report = Run(desk, operation, queues, around, pick=pick_of(operation)).resume(changed)
-            return tell_report(inv, report)
+            code = tell_report(inv, report)
+    if report.done and report.operation.settings.get(REQUEUE):
+        inv.out.note("edited, not requeued; to put them back:")
+        inv.out.note(f"ticketops ops show {operation.id} --outcome done -o name | ticketops dlq requeue - --yes")
+    return code
 
 
 def _items(store: "OperationStore", operation: "Operation", outcome: "Outcome | None") -> "Iterator[dict[str, object]]":

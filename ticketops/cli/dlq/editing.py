@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ticketops.services.dlq.changing import Report
     from ticketops.services.dlq.choosing import Choice
     from ticketops.services.dlq.edit_preview import EditPreview
+
+REQUEUE: Final = "requeue"
+"""In an edit's settings: what was edited is to be requeued."""
 
 
 @selecting
@@ -50,7 +53,7 @@ def edit(
     change = Change(
         admission=Admission(verb=Verb.EDIT, past_holds=by_id),
         consent=consent,
-        settings={"past_holds": True} if by_id else {},
+        settings=({"past_holds": True} if by_id else {}) | ({REQUEUE: True} if requeue else {}),
         prepare=lambda change, choice: _prepared(inv, change, choice, wanted),
         after=(lambda report: _requeue(inv, consent, report)) if requeue else None,
     )

@@ -20,6 +20,8 @@ from ticketops.services.dlq.returns import came_back
 _LOOK: Final = 1.0
 """Seconds between two looks while it waits."""
 _SHOWN: Final = 3
+_CANARY: Final = "canary: "
+"""What the note begins with where the first items came back."""
 _EXAMPLES: Final = 20
 
 
@@ -87,7 +89,7 @@ class Runner:
         self._counts = Counter[Outcome](operation.counts)
         self._started_with = dict(operation.counts)
         self._doubtful = IN_HAND if again else 0
-        self._canary = _Canary(self._pace.canary if not again else 0)
+        self._canary = _Canary(self._pace.canary)
 
     def run(self) -> str | None:
         """Why it stopped before the last item, and None where every item has its result."""
@@ -216,9 +218,15 @@ class _Canary:
         return bool(self.origins) and not self._left
 
 
+def past_canary(operation: Operation) -> bool:
+    """True where a run before has said what became of the canary, or has gone on after it."""
+    canary = Pace.of(operation.settings).canary
+    return operation.note.startswith(_CANARY) or operation.counts.get(Outcome.DONE, 0) > canary
+
+
 def _canary_note(back: Sequence[str], of: int) -> str:
     shown = ", ".join(back[:_SHOWN]) + (", …" if len(back) > _SHOWN else "")
-    return f"canary: {len(back)} of {of} came back: {shown}"
+    return f"{_CANARY}{len(back)} of {of} came back: {shown}"
 
 
 def _ours(result: Result, operation: str) -> Result:

@@ -19,7 +19,7 @@ from ticketops.services.dlq.handlers import handler_of
 from ticketops.services.dlq.holding import Holds
 from ticketops.services.dlq.returning import Pick
 from ticketops.services.dlq.returns import Newcomers, newcomers
-from ticketops.services.dlq.runner import Example, Progress, Runner, Surroundings
+from ticketops.services.dlq.runner import Example, Progress, Runner, Surroundings, past_canary
 from ticketops.services.guard import require_writable
 
 LEASE: Final = 10.0
@@ -61,8 +61,9 @@ class Run:
         Waits for the end of a dead runner's lease; RefusedError where the runner lives, or the operation has ended.
         """
         self._check()
+        watched = {"canary": 0} if past_canary(self._desk.store.find(str(self._operation.id))) else {}
         self._claim()
-        self._operation = replace(self._operation, settings={**self._operation.settings, **changed})
+        self._operation = replace(self._operation, settings={**self._operation.settings, **watched, **changed})
         return self._run(again=True)
 
     def _check(self) -> None:
