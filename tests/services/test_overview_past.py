@@ -152,3 +152,26 @@ def test_events_of_an_earlier_run_are_known_and_later_ones_join_them() -> None:
     assert earlier is not None
     assert [event.after for event in earlier.events] == ["STOP"]
     overview.close()
+
+
+def test_a_look_at_which_no_part_had_anything_new_is_the_last_one_again() -> None:
+    said_so = [3]
+
+    class Told:
+        place = ("outbox",)
+
+        def read(self, _: float) -> object:
+            return replace(OUTBOX, pending=said_so[0])
+
+        def close(self) -> None:
+            """Nothing to give up."""
+
+    def looked(every: float) -> bool:
+        moments = iter(NOW + timedelta(seconds=n) for n in range(99))
+        collector = Collector([Told()], context="x", timeout=60, now=lambda: next(moments), every=every)
+        overview = Overview(collector, Thresholds())
+        first = overview.look()
+        return overview.look() is first
+
+    assert looked(every=600.0)
+    assert not looked(every=0.0)

@@ -156,6 +156,23 @@ def test_one_steps_back_through_what_was_known_and_time_goes_on() -> None:
     run(scene)
 
 
+def test_a_list_that_was_read_while_time_stands_says_so() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        await pilot.press("p")
+        for words in ("outbox", "dlq bookings 4ab1"):
+            await go(pilot, words)
+            await settled(pilot, lambda: "read after the freeze, " in shown(pilot))
+        await go(pilot, "home")
+        assert "after the freeze" not in shown(pilot)
+        await go(pilot, "outbox")
+        await pilot.press("p", "r")
+        await settled(pilot, lambda: "after the freeze" not in shown(pilot))
+
+    run(scene, (120, 24))
+
+
 def test_a_terminal_without_utf8_gets_ascii() -> None:
     async def scene(pilot: Any, feed: Scripted) -> None:
         feed.say(INCIDENT)

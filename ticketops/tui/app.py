@@ -173,7 +173,7 @@ class Dashboard(App[int]):
         self._redraw()
 
     def _redraw(self) -> None:
-        for line in self.screen.query("Head, Foot"):
+        for line in self.screen.query("Head"):
             line.refresh()
 
     def drill(self, line: Check) -> None:

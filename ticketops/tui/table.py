@@ -151,6 +151,11 @@ class LineTable(ScrollView, can_focus=True):
 
         `positions` tells where keys are, so that nobody has to look through a million rows.
         """
+        if isinstance(rows, list) and rows == self._rows:  # of a look at which nothing changed
+            return
+        self._lay_out(rows, positions)
+
+    def _lay_out(self, rows: Rows, positions: Mapping[str, int] | None = None) -> None:
         before = self._cursor
         self._rows = rows
         self._widths = self._measured()
@@ -272,7 +277,7 @@ class LineTable(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Measure again."""
-        self.show(self._rows)
+        self._lay_out(self._rows)
 
 
 def _fitted(text: str, size: int, *, right: bool) -> str:

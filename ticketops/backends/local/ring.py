@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,11 @@ _WAIT: Final = 0.5
 """Seconds to wait for another process; a look that is not kept costs less than one that is late."""
 _MAX_BYTES: Final = 64_000_000
 """Of all entries of one kind, compressed."""
+_LOOKED: Final = 60
+"""Entries between two looks at how much there is: it costs fifty times what an entry does."""
 _SCHEMA: Final = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS entries (kind TEXT NOT NULL, at REAL NOT NULL, body BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS entries_by_time ON entries (kind, at);
 """
@@ -35,6 +40,7 @@ class LocalRing:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._database: sqlite3.Connection | None = None
+        self._appended = Counter[str]()
 
     @property
     def place(self) -> str:
@@ -47,7 +53,9 @@ class LocalRing:
             database.execute("DELETE FROM entries WHERE kind = ? AND at < ?", (kind, (at - keep).timestamp()))
             packed = zlib.compress(body, 1)
             database.execute("INSERT INTO entries (kind, at, body) VALUES (?, ?, ?)", (kind, at.timestamp(), packed))
-            database.execute(_SHRINK, (kind, _MAX_BYTES))
+            if self._appended[kind] % _LOOKED == 0:
+                database.execute(_SHRINK, (kind, _MAX_BYTES))
+            self._appended[kind] += 1
 
     def since(self, kind: str, moment: datetime, *, most: int | None = None) -> Iterator[tuple[datetime, bytes]]:
         """See ports.ring.Ring."""

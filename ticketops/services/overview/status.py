@@ -56,11 +56,17 @@ class Overview:
         self._trail = Trail(int(KEEP.total_seconds() // 60))
         self._chronicle = Chronicle(_EVENTS)
         self._remembered_at: datetime | None = None
+        self._last: Status | None = None
         self._trouble = ""
 
     def look(self, patience: float | None = None) -> Status:
-        """A new snapshot with its lines, worst first; `patience` as the collector has it."""
-        snapshot = self._collector.collect(patience)
+        """A new snapshot with its lines, worst first; `patience` as the collector has it.
+
+        The last one again where no part has said anything since.
+        """
+        snapshot, last = self._collector.collect(patience), self._last
+        if last is not None and replace(snapshot, at=last.snapshot.at) == last.snapshot:
+            return last
         before = self._history.before(snapshot.at - _BASE) or self._earlier(snapshot.at)
         if before is not None and snapshot.at - before.at < _LEAST:
             before = None
@@ -71,7 +77,8 @@ class Overview:
             if self._collector.heard_all:  # a first look that waits for nobody has no values to tell trends by
                 self._history.add(snapshot)
             self._remember(status)
-        return self._with_past(status)
+        self._last = self._with_past(status)
+        return self._last
 
     def _with_past(self, status: Status) -> Status:
         at = status.snapshot.at
@@ -93,6 +100,7 @@ class Overview:
         except TicketOpsError as error:
             self._trouble = str(error)
         self._chronicle.add(earlier.until(until))
+        self._last = None
 
     def around(self, moment: datetime, steps: int) -> Status | None:
         """What was known so many snapshots before (negative) or after a moment; None where nothing was."""

@@ -88,6 +88,7 @@ class LongScreen(TabledScreen, Generic[T]):
         """Read from the beginning; what is shown stays until as much was read again."""
         if self._reader is not None:
             self._reader.stop()
+        self.note_reading()
         self._coming = PackedRows(self.made)
         self._progress = Progress(looked=0)
         app, table = self.app, self.table
@@ -218,7 +219,7 @@ class LongScreen(TabledScreen, Generic[T]):
             told.append("looking …")
         if marked := len(self.table.marked):
             told.append(f"{marked} marked")
-        self.query_one("#title", Bar).show(self._title, ", ".join(told))
+        self.query_one("#title", Bar).show(self._title, ", ".join(filter(None, [self._read_later, *told])))
 
     def _read_so_far(self) -> str:
         progress, count = self._progress, len(self._rows)

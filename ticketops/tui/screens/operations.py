@@ -149,7 +149,8 @@ class OperationScreen(ReadScreen[tuple[Operation, list[OperationItem]]]):
         self.query_one("#why", Static).update(_described(self._operation))
 
     def _read_on(self) -> None:
-        if self._operation is not None and self._operation.state is OperationState.RUNNING and self.is_current:
+        running = self._operation is not None and self._operation.state is OperationState.RUNNING
+        if running and self.is_current and getattr(self.app, "frozen_at", None) is None:
             self.reload()
 
     def read(self) -> tuple[Operation, list[OperationItem]]:

@@ -48,6 +48,7 @@ class ReadScreen(TabledScreen, Generic[T]):
 
     def _filled(self, found: T) -> None:
         self._busy = False
+        self.note_reading()
         self.filled(found)
 
     def _failed(self, text: str) -> None:

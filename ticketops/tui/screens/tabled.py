@@ -1,7 +1,7 @@
 """A screen that is a table with a filter, a title and a line of keys."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
@@ -39,6 +39,8 @@ class TabledScreen(View):
         self._sorted_by: int | None = None
         self._zoomed = 0
         self._pane = 1
+        self._read_later = ""
+        """That it was read after time was stopped; empty where it was not."""
 
     def compose(self) -> ComposeResult:
         """See Screen."""
@@ -96,6 +98,12 @@ class TabledScreen(View):
         text = self.row_text()
         return lambda: read(EVERYTHING).plain if read is not None else text
 
+    def note_reading(self) -> None:
+        """A list was read: while time is stopped, its title says that it is newer."""
+        app: Any = self.app
+        frozen = getattr(app, "frozen_at", None) is not None
+        self._read_later = f"read after the freeze, {app.clock.now():%H:%M:%S}Z" if frozen else ""
+
     def _tell(self, shown: int) -> None:
         total = len(self._all)
         told = [f"{shown} of {total} with “{safe(self._wanted)}”" if self._wanted else self._figure or str(total)]
@@ -103,7 +111,7 @@ class TabledScreen(View):
             told.append(f"by {self.COLUMNS[self._sorted_by].title or 'VERDICT'}")
         if marked := len(self.table.marked):
             told.append(f"{marked} marked")
-        self.query_one("#title", Bar).show(self._title, ", ".join(told))
+        self.query_one("#title", Bar).show(self._title, ", ".join(filter(None, [self._read_later, *told])))
 
     def _matches(self, row: Row) -> bool:
         return any(self._wanted.lower() in cell.lower() for cell in row.cells)
