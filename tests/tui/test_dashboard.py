@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from support.dashboards import HOSTILE, INCIDENT, Scripted, go, run, settled, shown
-from support.snapshots import NOW, everything, said
+from support.snapshots import NOW, everything, group, said
+from ticketops.domain.lag.verdicts import Verdict
 from ticketops.domain.overview.snapshot import Reading, Source
 from ticketops.services.overview.status import Status
 from ticketops.tui.feed import Feed
@@ -27,6 +28,23 @@ def test_home_says_what_is_wrong_why_and_what_next() -> None:
         assert "nobody who does" in text
         assert "ticketops lag show email-worker" in text
         assert "more; Enter shows them" in text
+
+    run(scene)
+
+
+def test_in_an_incident_verdicts_have_the_room_and_the_title_says_how_many_are_below() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        stopped = [replace(group(Verdict.STOP, 9), group=f"group-{number:02}") for number in range(15)]
+        feed.say(everything(lag=said(tuple(stopped))))
+        await settled(pilot, lambda: shown(pilot).count("X STOP") >= 11)
+        seen = shown(pilot).count("X STOP  ")
+        await settled(pilot, lambda: f"{15 - seen} below" in shown(pilot))
+        assert "ticketops lag show group-00" in shown(pilot)
+        assert "2 WHY" in shown(pilot)
+        await pilot.press("G")
+        await settled(pilot, lambda: "below" not in shown(pilot))
+        await pilot.resize_terminal(160, 50)
+        await settled(pilot, lambda: shown(pilot).count("X STOP") == 15)
 
     run(scene)
 

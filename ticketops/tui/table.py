@@ -107,6 +107,17 @@ class LineTable(ScrollView, can_focus=True):
             """For `@on` with a selector."""
             return self.table
 
+    @dataclass
+    class Resized(Message):
+        """Other rows have room."""
+
+        table: "LineTable"
+
+        @property
+        def control(self) -> "LineTable":
+            """For `@on` with a selector."""
+            return self.table
+
     def __init__(self, columns: Sequence[Column], *, id: str) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._columns = tuple(columns)
@@ -278,6 +289,7 @@ class LineTable(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         """Measure again."""
         self._lay_out(self._rows)
+        self.post_message(self.Resized(self))
 
 
 def _fitted(text: str, size: int, *, right: bool) -> str:

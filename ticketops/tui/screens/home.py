@@ -24,6 +24,10 @@ from ticketops.tui.table import Column, LineTable, Row
 _REST: Final = "ok"
 """The key of the line that stands for all that is fine."""
 _RANKS: Final = {Grade.BAD: 3.0, Grade.WARN: 2.0, Grade.UNKNOWN: 1.0, Grade.OK: 0.0}
+_AROUND: Final = 10
+"""Lines of the screen beside the verdicts that are not ok and WHY: its first and last, titles, NEXT."""
+_WHY: Final = (4, 9)
+"""Lines of WHY with its title, at least and at most."""
 _LINKS: Final = 3
 """Linked facts that are shown."""
 
@@ -74,10 +78,39 @@ class HomeScreen(TabledScreen):
         figure = f"{wrong} of {len(status.lines)} not ok" + ("" if self._sorted_by is not None else ", worst first")
         at_rest = self.table.key == _REST and not self._wrong
         self._wrong = wrong
+        self._make_room()
         self.show_rows(list(self._rows(status)), figure)
         if at_rest and wrong:  # all was well, so nobody had chosen that line
             self.table.action_edge(0)
         self._explain()
+
+    def on_mount(self) -> None:
+        """See TabledScreen; the title follows what is seen."""
+        super().on_mount()
+        self.watch(self.table, "scroll_y", self.marks_changed, init=False)
+
+    def on_resize(self) -> None:
+        """Share the room anew."""
+        self._make_room()
+
+    def _zoom(self, number: int) -> None:
+        super()._zoom(number)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Verdicts have the room that they need, as far as WHY keeps a few lines."""
+        free = self.has_class("-wide") or bool(self._zoomed)
+        room = self.size.height - _AROUND - self._wrong
+        self.query_one("#why-pane").styles.max_height = None if free else min(max(room, _WHY[0]), _WHY[1])
+
+    @on(LineTable.Resized)
+    def _resized(self) -> None:
+        self.marks_changed()
+
+    def unseen(self) -> str:
+        """See TabledScreen: what is not ok has to be known of, even where it has no room."""
+        below = self._wrong - self.table.seen_to if self._sorted_by is None and not self._wanted else 0
+        return f"{below} below" if below > 0 else ""
 
     def _rows(self, status: Status) -> Iterator[Row]:
         calm, utf8 = 0, draws_lines(self.app)

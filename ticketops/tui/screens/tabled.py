@@ -111,7 +111,12 @@ class TabledScreen(View):
             told.append(f"by {self.COLUMNS[self._sorted_by].title or 'VERDICT'}")
         if marked := len(self.table.marked):
             told.append(f"{marked} marked")
+        told.append(self.unseen())
         self.query_one("#title", Bar).show(self._title, ", ".join(filter(None, [self._read_later, *told])))
+
+    def unseen(self) -> str:
+        """What the title says of rows that are not on the screen; empty where nothing has to be said."""
+        return ""
 
     def _matches(self, row: Row) -> bool:
         return any(self._wanted.lower() in cell.lower() for cell in row.cells)
