@@ -7,7 +7,7 @@ import pytest
 from support.bookings import Bookings
 from support.deadletters import RedisBox, order
 from support.valkeys import client_of
-from ticketops.domain.deadletters import FaultKind, Narrowing, Outcome
+from ticketops.domain.deadletters import Fault, FaultKind, Narrowing, Outcome
 from ticketops.domain.wire.items import encode_item
 from ticketops.embedded.valkey import ValkeyServer
 from ticketops.options import RedisOptions
@@ -144,6 +144,23 @@ def test_left_entries_go_and_waiting_items_stay(bookings: Bookings) -> None:
     assert redis.zscore(key("booking-queue-positions:E1"), "old") is None
     assert redis.zscore(key("booking-timeouts:E1"), "old") is None
     assert redis.llen(key("booking-queue:E1")) == 450
+
+
+def test_an_entry_that_the_worker_is_about_to_complete_stays(bookings: Bookings) -> None:
+    redis, key, item = bookings.redis, bookings.key, bookings.worker.item("E1")
+    redis.hset(key("booking:item-event-map"), item.id, "E1")
+    redis.hset(key("booking:item-event-map"), "old", "E1")
+    redis.zadd(key("booking-queue-positions:E1"), {"old": 1})
+    told: list[str] = []
+
+    def complete(fault: Fault) -> None:
+        told.append(fault.subject)
+        bookings.worker.enqueue(item)
+
+    assert {subject for _, subject in bookings.faults()} == {item.id, "old"}
+    bookings.queue.mend(60.0, complete)
+    assert told == ["old"]
+    assert redis.hgetall(key("booking:item-event-map")) == {item.id.encode(): b"E1"}
 
 
 def test_elements_that_the_worker_would_drop_are_named(bookings: Bookings) -> None:

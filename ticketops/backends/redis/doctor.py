@@ -1,9 +1,10 @@
 """What is wrong with the booking worker's keys, and how it is set right. Everything is read in pages."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from time import monotonic, sleep
 from typing import Any, Final
 
 from ticketops.backends.redis import pages
@@ -20,6 +21,8 @@ _TODAY: Final = "processed_today"
 """Counts arrivals and is never reset by the worker: nothing that is there could confirm it."""
 _NOT_REASONS: Final = frozenset({"", _TOTAL, _TODAY})
 _GLOB: Final = str.maketrans({mark: f"\\{mark}" for mark in "\\*?[]"})
+_MOMENT: Final = 1.0
+"""Seconds that the worker has to finish what does not say when it began."""
 Repair = tuple[Sequence[str], Sequence[str]]
 """Keys and arguments of the script that sets it right."""
 
@@ -30,6 +33,8 @@ class Finding:
 
     fault: Fault
     repair: Repair | None = None
+    undated: bool = False
+    """Nothing says how old it is: it may be half written."""
 
 
 @dataclass(slots=True)
@@ -208,7 +213,9 @@ class Doctor:
                 keys = [self._keys.item_map, self._keys.positions(show), self._keys.timeouts(show)]
                 repair = (keys, ["leftover", item, show, "" if score is None else f"{score:.17g}"])
                 fix = "take it out of the map, the positions and the timeouts"
-                yield self._finding(FaultKind.ITEM_MAP, item, f"the queue of show {show} has no such item", fix, repair)
+                found = f"the queue of show {show} has no such item"
+                finding = self._finding(FaultKind.ITEM_MAP, item, found, fix, repair)
+                yield replace(finding, undated=score is None)
 
     def _waiting(self, show: str) -> set[str]:
         found = set()
@@ -272,11 +279,27 @@ def mend(
 ) -> int:
     """See ports.DeadLetterQueue."""
     mended = 0
-    for finding in Doctor(session, keys, queue, grace, split=split).findings():
+    findings = Doctor(session, keys, queue, grace, split=split).findings()
+    for finding in _in_time(findings, min(grace, _MOMENT)):
         if finding.repair and session.call("mend", *finding.repair):
             mended += 1
             progress(finding.fault)
     return mended
+
+
+def _in_time(findings: Iterator[Finding], moment: float) -> Iterator[Finding]:
+    """What has no age comes a moment after it was found: its script sees whether the worker went on with it."""
+    waiting = deque[tuple[float, Finding]]()
+    for finding in findings:
+        if finding.undated:
+            waiting.append((monotonic() + moment, finding))
+        else:
+            yield finding
+        while waiting and waiting[0][0] <= monotonic():
+            yield waiting.popleft()[1]
+    for due, finding in waiting:
+        sleep(max(0.0, due - monotonic()))
+        yield finding
 
 
 def _chunks(names: Iterator[str]) -> Iterator[list[str]]:
