@@ -24,6 +24,8 @@ class StartAt:
     kind: StartKind = StartKind.COMMITTED
     value: int = 0
     """Milliseconds since 1970 for a time; the offset, the same in each partition, for an offset."""
+    after: str = ""
+    """A group that was there before: at its committed offset a partition is begun that has none of the reader's own."""
 
 
 def start_at(text: str) -> StartAt:

@@ -39,6 +39,16 @@ def job_of(config: "Config", worker: str, *, suffix: str = "") -> "Job":
     return Job(f"worker {worker}", group, (part.topic,), dict(part.retry_topics), backends)
 
 
+def _start(config: "Config", choice: Choice) -> "StartAt | None":
+    """Where a run begins: a roll-out that has no place of its own yet where the others are, who did what is older."""
+    from ticketops.domain.start_at import StartAt  # noqa: PLC0415
+
+    if config.worker.percentage == 100 or choice.start not in {None, StartAt()}:  # noqa: PLR2004 - all of a hundred
+        return choice.start
+    part = config.worker.payments if choice.worker == "payments" else config.worker.emails
+    return StartAt(after=part.group)
+
+
 def open_worker(config: "Config", choice: Choice, metrics: "WorkerMetrics") -> "ConsumerDaemon":
     """A worker of one process, not started yet."""
     from ticketops.services.consumers.daemon import ConsumerDaemon  # noqa: PLC0415
@@ -72,7 +82,7 @@ def open_dry_run(config: "Config", choice: Choice, *, timeout: float) -> "tuple[
     job = job_of(config, choice.worker)
     handler = handlers(config, choice.worker)()
     found = KafkaRecordRange(
-        config.kafka, job.all_topics, job.group, client_id=_client(job), start=choice.start, timeout=timeout
+        config.kafka, job.all_topics, job.group, client_id=_client(job), start=_start(config, choice), timeout=timeout
     )
     return found, handler
 
@@ -85,7 +95,7 @@ def _parts(config: "Config", job: "Job", choice: Choice, metrics: "WorkerMetrics
 
     application, tracer = f"ticketops {job.name}", open_tracer(config, job.name)
     return ConsumerParts(
-        source=lambda: open_source(config, job, start=choice.start),
+        source=lambda: open_source(config, job, start=_start(config, choice)),
         handler=traced_handlers(handlers(config, choice.worker, metrics), tracer),
         tracer=tracer,
         sink=lambda name: open_sink(config, job, name),

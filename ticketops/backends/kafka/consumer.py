@@ -19,7 +19,7 @@ from ticketops.backends.kafka.orphans import OrphanWatch
 from ticketops.backends.kafka.settings import Setting, client_settings
 from ticketops.backends.kafka.starts import places_to_begin
 from ticketops.domain.consuming import Partition, Position, Record
-from ticketops.domain.start_at import StartAt, StartKind
+from ticketops.domain.start_at import StartAt
 from ticketops.errors import BackendError, BackendUnavailable, SchemaError, TicketOpsError
 from ticketops.options import KafkaOptions
 from ticketops.ports.consumers import Rebalance
@@ -291,10 +291,10 @@ class KafkaRecordSource:
     def _started_at(self, consumer: Consumer, given: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Where each begins; only at its first assignment is the start looked at."""
         fresh = {place for place in _partitions(given) if place not in self._started}
-        if self._start.kind is StartKind.COMMITTED or not fresh:
+        if self._start == StartAt() or not fresh:
             return list(given)
         wanted = [place for place in given if Partition(place.topic, place.partition) in fresh]
-        begun = places_to_begin(consumer, wanted, self._start)
+        begun = places_to_begin(consumer, self._settings, wanted, self._start)
         self._started |= fresh
         self._chosen = {Partition(place.topic, place.partition): place.offset for place in begun if place.offset >= 0}
         self._begun |= self._chosen

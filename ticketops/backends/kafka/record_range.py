@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from ticketops.backends.kafka.consumer import consumer_settings, record_of
 from ticketops.backends.kafka.errors import BACKEND, from_driver, translated
 from ticketops.backends.kafka.settings import Setting
-from ticketops.backends.kafka.starts import places_at
+from ticketops.backends.kafka.starts import after_group, places_at
 from ticketops.domain.consuming import Partition, Record
 from ticketops.domain.start_at import StartAt, StartKind
 from ticketops.errors import BackendUnavailable, SchemaError
@@ -42,8 +42,9 @@ class KafkaRecordRange:
         self._topics = sorted(topics)
         self._start = start or StartAt()
         self._timeout = timeout
+        self._settings = {**_QUIET, **consumer_settings(options, client_id, group)}
         with translated():
-            self._consumer = Consumer({**_QUIET, **consumer_settings(options, client_id, group)})
+            self._consumer = Consumer(self._settings)
 
     def read(self) -> Iterator[Record]:
         """See ports.RecordRange."""
@@ -95,6 +96,8 @@ class KafkaRecordRange:
         chosen = places_at(self._consumer, places, self._start)
         if self._start.kind is StartKind.COMMITTED:
             chosen = self._committed(places)
+            if self._start.after:
+                chosen = after_group(self._settings, self._start.after, chosen)
         return [TopicPartition(p.topic, p.partition, max(p.offset, self._ends(p)[0])) for p in chosen]
 
     def _committed(self, places: list[TopicPartition]) -> list[TopicPartition]:

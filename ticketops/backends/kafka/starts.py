@@ -1,14 +1,18 @@
 """Where each partition begins, of what was asked for."""
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
 from ticketops.backends.kafka.errors import BACKEND, translated
+from ticketops.backends.kafka.settings import Setting
 from ticketops.domain.start_at import StartAt, StartKind
 from ticketops.errors import BackendError, BackendUnavailable
 
+_LOG = logging.getLogger("ticketops.kafka")
+_CONNECTING = ("bootstrap.servers", "security.", "sasl.", "ssl.", "client.id", "log_level")
 _ANSWER = 5.0
 """Seconds to wait for an answer of a broker."""
 _PATIENCE = 10.0
@@ -16,7 +20,9 @@ _PATIENCE = 10.0
 _AGAIN_EVERY = 0.1
 
 
-def places_to_begin(consumer: Consumer, places: Sequence[TopicPartition], start: StartAt) -> list[TopicPartition]:
+def places_to_begin(
+    consumer: Consumer, settings: Mapping[str, Setting], places: Sequence[TopicPartition], start: StartAt
+) -> list[TopicPartition]:
     """As `places_at`, asked again for a while; no error of it is transient.
 
     Who went on after one would begin elsewhere than they were told to.
@@ -25,12 +31,40 @@ def places_to_begin(consumer: Consumer, places: Sequence[TopicPartition], start:
     while True:
         try:
             with translated():
+                if start.after:
+                    own = answered(consumer.committed(list(places), timeout=_ANSWER))
+                    return after_group(settings, start.after, own)
                 return places_at(consumer, places, start)
         except BackendUnavailable as error:
             if time.monotonic() > deadline:
                 hint = "start again, with --from"
                 raise BackendError("where to begin cannot be asked", why=str(error), hint=hint) from error
         time.sleep(_AGAIN_EVERY)
+
+
+def after_group(settings: Mapping[str, Setting], group: str, places: Sequence[TopicPartition]) -> list[TopicPartition]:
+    """The places; those without an offset at the one that the group has committed, if it has."""
+    unknown = [TopicPartition(place.topic, place.partition) for place in places if place.offset < 0]
+    if not unknown:
+        return list(places)
+    looker = Consumer({**_connecting(settings), "group.id": group}, logger=_LOG)
+    try:
+        theirs = answered(looker.committed(unknown, timeout=_ANSWER))
+    finally:
+        looker.close()
+    return [place for place in places if place.offset >= 0] + theirs
+
+
+def answered(places: list[TopicPartition]) -> list[TopicPartition]:
+    """The places, once none of them is an error."""
+    for place in places:
+        if place.error is not None:
+            raise KafkaException(place.error)
+    return places
+
+
+def _connecting(settings: Mapping[str, Setting]) -> dict[str, Setting]:
+    return {name: value for name, value in settings.items() if name.startswith(_CONNECTING)}
 
 
 def places_at(consumer: Consumer, places: Sequence[TopicPartition], start: StartAt) -> list[TopicPartition]:
