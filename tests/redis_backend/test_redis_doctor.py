@@ -1,6 +1,8 @@
 """What the doctor finds among the worker's keys, and what it sets right."""
 
 import time
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
@@ -87,6 +89,18 @@ def test_a_body_without_id_that_does_not_say_when_it_failed_is_left_to_a_person(
     (fault,) = bookings.queue.faults(60.0)
     assert (fault.kind, fault.subject, fault.fix) == (FaultKind.NO_ID, "odd", "")
     assert bookings.mended() == []
+
+
+def test_a_body_without_id_whose_name_says_when_it_failed_can_be_discarded(bookings: Bookings) -> None:
+    now = int(bookings.queue.now().timestamp())
+    old, fresh = (f"dlq:item-1:{at}000000001" for at in (now - 500, now))
+    for id_ in (old, fresh):
+        bookings.redis.set(bookings.key(f"booking:dlq:{id_}"), b"{")
+    assert bookings.mended() == [(FaultKind.NO_ID, old)]
+    letter = bookings.only()
+    assert (letter.id, letter.failed_at) == (old, datetime.fromtimestamp(now - 500, UTC))
+    assert bookings.queue.remove(uuid4(), [letter.mark])[0].outcome is Outcome.DONE
+    assert bookings.worker.body(old) is None
 
 
 def test_counters_are_set_to_what_is_there(bookings: Bookings) -> None:

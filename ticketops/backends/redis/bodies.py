@@ -21,10 +21,12 @@ _BYTES: Final = 4_000_000
 """Bytes of bodies after which a page ends; bounds memory and the time of a call."""
 _STEP: Final = 200
 """Most items that are read in a call."""
-_ID: Final = re.compile(r"dlq:(?P<item>.+):[0-9]+", re.DOTALL)
+_ID: Final = re.compile(r"dlq:(?P<item>.+):(?P<nanos>[0-9]+)", re.DOTALL)
 TOLERANCE: Final = 60.0
 """Seconds that a body's failed_at may differ from the score and still be believed: a narrowing reads by score."""
 _FIELDS: Final = 4
+_NANOS: Final = 19
+"""Digits of a time in Unix nanoseconds, from 2001 to 2286."""
 
 
 @dataclass(eq=False)  # not frozen: a queue can have a million of them
@@ -90,6 +92,12 @@ def item_of(id_: str) -> str:
     """The item that a dead-letter id names."""
     found = _ID.fullmatch(id_)
     return found["item"] if found else id_
+
+
+def moment_in(id_: str) -> datetime | None:
+    """When the item died by its dead-letter id, in whole seconds; None where that does not say it."""
+    found = _ID.fullmatch(id_)
+    return moment_of(int(found["nanos"]) // 1_000_000_000) if found and len(found["nanos"]) == _NANOS else None
 
 
 def fetch(session: Session, keys: Keys, ids: Sequence[str], *, split: bool = False) -> Iterator[Found]:

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import Any, Final
 
 from ticketops.backends.redis import pages
-from ticketops.backends.redis.bodies import MISSING, Found, fetch, name_of
+from ticketops.backends.redis.bodies import MISSING, Found, fetch, moment_in, name_of
 from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Session
 from ticketops.domain.deadletters import BodyState, Fault, FaultKind
@@ -126,7 +126,7 @@ class Doctor:
             ids = [key.removeprefix(self._keys.bodies) for key in chunk if key not in others]
             lonely = [id_ for id_, score in zip(ids, self._scores(self._keys.items, ids), strict=True) if score is None]
             for one in fetch(self._session, self._keys, lonely, split=self._split):
-                failed = one.text.failed_at
+                failed = one.text.failed_at or moment_in(one.id)
                 if one.state == "body" and failed and failed.timestamp() <= self._now - self._grace:
                     score = str(int(failed.timestamp()))
                     repair = ([self._keys.items, self._keys.body(one.id)], ["no-id", one.id, score])
