@@ -28,7 +28,7 @@ from ticketops.services.alerts.evaluator import Evaluator
 OPTIONS = AlertsOptions(
     rules={"deep": RuleOptions(when="dlq.depth > 100", message="{depth} in {queue}")},
     targets={"ops": TargetOptions(url="json://127.0.0.1")},
-    delivery_timeout=0.5,
+    delivery_timeout=10.0,
 )
 PARCELS = replace(STATES, machine="parcel")
 DEEP = everything(dead_letters={"bookings": said(replace(LETTERS, depth=101))})
@@ -147,7 +147,7 @@ def test_a_target_that_hangs_holds_nobody_up(store: SqlAlertStore) -> None:
     look(store, DEEP)
     free = threading.Event()
     try:
-        hanging = delivery(store, Kept(partial(free.wait, 60)))
+        hanging = delivery(store, Kept(partial(free.wait, 60)), delivery_timeout=0.5)
         assert hanging.deliver() == (0, 1)
         assert "no answer within" in store.figures().last_error
     finally:

@@ -65,7 +65,7 @@ def test_expired_items_are_removed_as_the_timeout_handler_does_and_counted(
     eventually(lambda: worker.metric(ITEMS.format("expired")) == 2.0)
     eventually(lambda: works.service.seen == {good: 1})
     assert worker.stop() == 0
-    assert worker.said("an item expired before anybody tried it, and was removed")[0]["item"] == expired[0]
+    assert worker.said("an item expired before anybody tried it, and was removed")[0]["item"] in expired
     assert not works.letters
     assert works.worker.redis.keys(works.worker.prefix + "*") == [works.key("counter").encode()]
 
@@ -203,7 +203,7 @@ def test_each_answer_of_the_service_has_its_outcome(booking_works: BookingWorks,
     bad = {works.add(): name for name in ANSWERS}
     good = [works.add() for _ in range(3)]
     works.service.answer = lambda call: ANSWERS[bad[call.item]][0] if call.item in bad else Answer()
-    run(make_bookings, circuit_failures=100, threads=8, bookings={"timeout": 0.6})
+    run(make_bookings, circuit_failures=100, threads=8, bookings={"timeout": 2.0})
     letters = {bad[letter["original_item"]["ID"]]: letter for letter in works.letters}
     assert letters.keys() == ANSWERS.keys()
     for name, (_, attempts, reason, why) in ANSWERS.items():
@@ -221,7 +221,7 @@ def test_a_service_that_is_not_there_is_given_a_rest_and_nothing_is_dropped(
     works.service.answer = lambda _: Answer(503 if down else 200)
     section = {
         "threads": 3,
-        "circuit_rest": 1.5,
+        "circuit_rest": 6.0,
         "bookings": {"max_attempts": 10, "retry_base": 0.02, "retry_cap": 0.1},
     }
     worker = make_bookings("w", worker=section).start()
@@ -231,9 +231,9 @@ def test_a_service_that_is_not_there_is_given_a_rest_and_nothing_is_dropped(
     calls = len(works.service.calls)
     assert 5 <= calls <= 7, "five failures in a row, and what two other threads had in hand"
     assert works.queued + works.held == len(items)
-    eventually(lambda: len(works.service.calls) > calls, 10)
+    eventually(lambda: len(works.service.calls) > calls)
     assert worker.metric(opened) in {0.0, 1.0}
-    assert works.service.calls[calls].at - works.service.calls[calls - 1].at > 1.0
+    assert works.service.calls[calls].at - works.service.calls[calls - 1].at > 4.0
     down = False
     works.wait_until_done()
     assert worker.stop() == 0
@@ -357,9 +357,9 @@ def test_a_slow_call_outlives_the_lease_without_a_second(
     booking_works: BookingWorks, make_bookings: MakeBookings
 ) -> None:
     works = booking_works
-    works.service.answer = lambda _: Answer(after=2.5)
+    works.service.answer = lambda _: Answer(after=7.0)
     item = works.add()
-    section = {"bookings": {"lease_seconds": 1.0, "timeout": 10.0}}
+    section = {"bookings": {"lease_seconds": 3.0, "timeout": 30.0}}
     workers = [make_bookings(name, "--drain", worker=section).start(ready=False) for name in "ab"]
     assert [worker.wait(60) for worker in workers] == [0, 0]
     assert works.service.seen == {item: 1}

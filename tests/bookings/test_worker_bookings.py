@@ -53,7 +53,7 @@ def test_it_stops_gracefully_and_tells_of_itself(booking_works: BookingWorks, ma
     works.add()
     eventually(lambda: works.service.calls)
     eventually(lambda: worker.http("/readyz")[0] == 200)
-    assert worker.http("/livez")[0] == 200
+    eventually(lambda: worker.http("/livez")[0] == 200)
     eventually(lambda: worker.metric('ticketops_worker_items_total{outcome="processed",worker="bookings"}') == 1.0)
     assert worker.stop() == 0
     assert worker.said("worker stopped", clean=True)

@@ -191,7 +191,7 @@ def test_the_second_signal_ends_it_at_once(works: Works, make_worker: MakeWorker
     worker.signal(15)
     eventually(lambda: "stopping" in worker.log)
     worker.signal(15)
-    assert worker.wait(5.0) == 128 + 15
+    assert worker.wait() == 128 + 15
     assert works.state(booking)[0] == "PAYMENT_PENDING"
     seat_service.hang.set()
     assert make_worker("again", "--drain", worker=one, postgres={"answer_timeout": 20.0}).run(60.0) == 0

@@ -172,7 +172,7 @@ def test_it_stops_gracefully_and_tells_of_itself(works: Works, make_worker: Make
     works.pay("CAPTURED", booking)
     works.wait_for(booking, "CONFIRMED")
     eventually(lambda: worker.http("/readyz")[0] == 200)
-    assert worker.http("/livez")[0] == 200
+    eventually(lambda: worker.http("/livez")[0] == 200)
     sample = f'ticketops_worker_records_total{{outcome="confirmed",topic="{works.topic}",worker="payments"}}'
     eventually(lambda: worker.metric(sample) == 1.0)
     moved = 'ticketops_state_transitions_total{from_state="PAYMENT_PENDING",machine="booking",to_state="CONFIRMED"}'

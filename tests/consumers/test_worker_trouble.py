@@ -102,7 +102,7 @@ def test_a_seat_service_that_fails_leaves_a_compensation_and_the_rest_commits(
     payments = {
         "release": "http",
         "release_url": seat_service.url("/shows/{event_id}/release?booking={booking_id}"),
-        "release_timeout": 0.5,
+        "release_timeout": 3.0,
         "release_headers": {"Authorization": "Bearer s3cret-token"},
     }
     worker = make_worker("w", worker={"payments": payments, "circuit_failures": 3, "threads": 1}).start()
@@ -179,7 +179,7 @@ def test_a_record_that_hangs_its_handler_ends_the_process_and_then_itself(
     worker = make_worker(
         "w",
         "--drain",
-        worker={"message_timeout": 0.4, "revoke_timeout": 0.5, "stop_timeout": 2.0, "member": "one"},
+        worker={"message_timeout": 2.0, "revoke_timeout": 0.5, "stop_timeout": 2.0, "member": "one"},
         **HOSTILE,
     )
     codes = []
@@ -195,6 +195,7 @@ def test_a_record_that_hangs_its_handler_ends_the_process_and_then_itself(
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(600)
 def test_two_workers_killed_at_random_have_every_effect_once(works: Works, make_worker: MakeWorker) -> None:
     keys = works.bookings(600)
     workers = [make_worker(f"w{n}", worker={"batch_size": 20, "member": f"m{n}"}).start() for n in range(2)]

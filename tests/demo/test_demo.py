@@ -18,7 +18,7 @@ from ticketops.config import load
 from ticketops.embedded import folders
 from ticketops.embedded.background import Background
 
-pytestmark = pytest.mark.xdist_group("demo")
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -33,13 +33,18 @@ def place() -> Iterator[Path]:
 def demo(cli: Cli, place: Path) -> Cli:
     """The command line with this user's cache, where the jars are, and a temporary folder of its own."""
     variables = {"XDG_CACHE_HOME": platformdirs.user_cache_dir(), "TMPDIR": str(place), "TERM": "dumb"}
-    return replace(cli, variables=variables, timeout=150.0)
+    return replace(cli, variables=variables, timeout=400.0)
 
 
 def _left(place: Path) -> list[object]:
     """Files and processes of the demo."""
     files: list[object] = [f"{folder}/{name}" for folder, _, names in os.walk(place) for name in names]
     return files + [process.info for process in _processes(place)]
+
+
+def nothing_is_left(place: Path) -> None:
+    """What ended with the demo is gone a moment after it."""
+    eventually(lambda: not _left(place))
 
 
 def _processes(place: Path) -> list[psutil.Process]:
@@ -73,7 +78,7 @@ def test_it_proves_that_nothing_is_lost_and_leaves_nothing_behind(demo: Cli, pla
     assert shown["payments"]["killed_worker"] == "payments-1"
     assert shown["seconds"] > 0
     assert "relay-1 killed with SIGKILL" in done.err
-    assert _left(place) == []
+    nothing_is_left(place)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -84,14 +89,13 @@ def test_interrupted_or_killed_it_leaves_nothing_behind(demo: Cli, place: Path, 
         assert any("relay-1 and relay-2 run" in line for line in process.stderr)
         assert len(_processes(place)) > 3
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=150)
     finally:
         process.kill()
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "its engines, relays and data are gone" in said
-        assert _left(place) == []
-    eventually(lambda: not _left(place), 30)
+    nothing_is_left(place)
 
 
 _BROKEN = ("payment provider", "consumer", "poison", "Redis", "stuck")
@@ -110,7 +114,7 @@ def test_an_incident_breaks_five_things_that_status_notices_and_that_get_well(de
         assert len(scene["seen"]) == len(scene["expected"])
     assert done.err.count("BROKEN") == 5
     assert "STOP lag booking-service" in done.err
-    assert _left(place) == []
+    nothing_is_left(place)
 
 
 def test_an_incident_that_is_interrupted_leaves_nothing_behind(demo: Cli, place: Path) -> None:
@@ -119,11 +123,11 @@ def test_an_incident_that_is_interrupted_leaves_nothing_behind(demo: Cli, place:
         assert process.stderr is not None
         assert any("1/5 BROKEN" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=90)
+        process.communicate(timeout=150)
     finally:
         process.kill()
     assert process.returncode == 130
-    assert _left(place) == []
+    nothing_is_left(place)
 
 
 @pytest.mark.parametrize("words", [("--incident", "--keep"), ("--scene", "3")])
@@ -150,7 +154,7 @@ def test_an_event_that_nobody_publishes_fails_the_proof(demo: Cli, place: Path) 
         process.kill()
     assert process.returncode == 1
     assert "FAILED" in out, err
-    assert _left(place) == []
+    nothing_is_left(place)
 
 
 def test_kept_engines_stay_with_a_file_that_points_to_them(demo: Cli, place: Path) -> None:

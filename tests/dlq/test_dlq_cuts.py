@@ -134,7 +134,7 @@ def through(incident: Incident, redis: RedisOptions, tcp_proxy: MakeProxy) -> tu
 def test_redis_goes_away_in_the_middle_and_the_rest_is_resumed(through: tuple[Incident, Any]) -> None:
     incident, proxy = through
     ids = incident.die(500)
-    process = incident.cli.fork("dlq", "requeue", "--all", "--yes", "--rate", "200/s")
+    process = incident.cli.fork("dlq", "requeue", "--all", "--yes", "--rate", "50/s")
     eventually(lambda: len(incident.waiting) > 20 or process.poll() is not None, 60)
     proxy.refuse()
     _, err = process.communicate(timeout=120)
@@ -143,7 +143,7 @@ def test_redis_goes_away_in_the_middle_and_the_rest_is_resumed(through: tuple[In
     assert f"try: what is left: ticketops ops resume {operation['id']}" in err
     assert operation["state"] == "stopped"
     proxy.resume()
-    done = incident("ops", "resume", operation["id"])
+    done = incident("ops", "resume", operation["id"], "--rate", "1000/s")
     assert done.code == 0, done.err
     assert sorted(incident.waiting) == sorted(id_.split(":")[1] for id_ in ids)
     assert operation_of(incident.cli)["counts"] == {"done": 500}
@@ -155,14 +155,14 @@ def test_the_store_goes_away_in_the_middle_and_the_rest_is_resumed(
     proxy = tcp_proxy(urlsplit(database.url).port or 0)
     incident = incident.with_postgres(replace(database, url=proxy.url(database.url)))
     ids = incident.die(500)
-    process = incident.cli.fork("dlq", "requeue", "--all", "--yes", "--rate", "200/s")
+    process = incident.cli.fork("dlq", "requeue", "--all", "--yes", "--rate", "50/s")
     eventually(lambda: len(incident.waiting) > 20 or process.poll() is not None, 60)
     proxy.refuse()
     _, err = process.communicate(timeout=120)
     assert process.returncode == 7, err
     assert "ticketops ops resume" in err
     proxy.resume()
-    done = incident("ops", "resume", operation_of(incident.cli)["id"])
+    done = incident("ops", "resume", operation_of(incident.cli)["id"], "--rate", "1000/s")
     assert done.code == 0, done.err
     assert sorted(incident.waiting) == sorted(id_.split(":")[1] for id_ in ids)
     assert operation_of(incident.cli)["counts"] == {"done": 500}

@@ -169,10 +169,10 @@ def test_a_queue_whose_backend_is_down_is_told_and_the_others_go_on(
         '[dlq.queues.topic]\nkind = "kafka"\ntopic = "x.dlq"\n[kafka]\nbootstrap_servers = "127.0.0.1:9"\n',
     )  # fmt: skip
     letter_id = bookings.box.die("E1")
-    done = bookings("list", "-o", "name", "--timeout", "2")
+    done = bookings("list", "-o", "name", "--timeout", "5")
     assert (done.code, done.out) == (ExitCode.UNREACHABLE, f"{letter_id}\n")
     assert "queue topic: " in done.err
-    done = bookings("stats", "-o", "json", "--timeout", "2")
+    done = bookings("stats", "-o", "json", "--timeout", "5")
     assert done.code == ExitCode.UNREACHABLE
     found = {queue["queue"]: queue for queue in done.json["queues"]}
     assert found["bookings"]["depth"] == 1

@@ -105,7 +105,7 @@ def test_one_backend_of_many_that_is_down(everything: Everything) -> None:
     for box in everything.boxes.values():
         box.die("E1")
     done = everything.bookings(
-        "stats", "-o", "json", "--timeout", "2", "--set", "postgres.url=postgresql://127.0.0.1:9/x"
+        "stats", "-o", "json", "--timeout", "8", "--set", "postgres.url=postgresql://127.0.0.1:9/x"
     )
     assert done.code == ExitCode.UNREACHABLE
     found = {queue["queue"]: queue for queue in done.json["queues"]}

@@ -24,7 +24,7 @@ def connection(postgres: Postgres, database_template: str) -> Iterator[psycopg.C
 
 
 @given(keys=st.lists(TEXT, min_size=1, max_size=50))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_sql_and_python_agree(connection: psycopg.Connection, keys: list[str]) -> None:
     query = (
         "select ticketops.shard_hash(k), ticketops.rollout_bucket(k) from unnest(%s::text[]) with ordinality u(k, n)"

@@ -1,7 +1,9 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,7 +112,7 @@ def _in_sync(admin: AdminClient, topic: str) -> list[int]:
 def test_kafka_with_a_second_broker_that_is_killed(own_kafka: KafkaServer) -> None:
     second = own_kafka.add_broker(properties={"broker.session.timeout.ms": "2000"})
     admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
-    admin.create_topics([NewTopic("copied", num_partitions=1, replication_factor=2)])["copied"].result(10)
+    admin.create_topics([NewTopic("copied", num_partitions=1, replication_factor=2)])["copied"].result(30)
 
     second.kill()
 
@@ -129,9 +131,19 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def owner() -> Iterator[subprocess.Popen[str]]:
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary engines that other tests, which end stale ones too, do not look into."""
+    place = folders.temporary_folder("engine-test")
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def owner(place: Path) -> Iterator[subprocess.Popen[str]]:
+    environment = os.environ | {"TMPDIR": str(place)}
     with subprocess.Popen(
-        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         yield process
         process.kill()

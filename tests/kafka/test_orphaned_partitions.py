@@ -66,7 +66,7 @@ def test_partitions_that_a_dead_member_left_without_owner_find_one(
     kafka: KafkaOptions, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orphans, "_FIRST", 1.0)
-    monkeypatch.setattr(orphans, "_SETTLED", 3.0)
+    monkeypatch.setattr(orphans, "_SETTLED", 8.0)
     topic = make_topic("orphans", partitions=4)
     members: list[Member] = []
 
@@ -82,7 +82,7 @@ def test_partitions_that_a_dead_member_left_without_owner_find_one(
 
     try:
         with dies_while_giving_up(kafka, topic) as (assigned, asked):
-            assert assigned.wait(30.0)
+            assert assigned.wait(60.0)
             join("two")
             eventually(lambda: (poll(), asked.is_set())[1], 30.0)
             again = join("one")

@@ -68,7 +68,7 @@ def member(kafka: KafkaOptions, group: str, topic: str, **settings: Any) -> Iter
 def named(source: KafkaLag, group: str) -> GroupName | None:
     """The group as it is listed; None where it is not, or a coordinator that was just started still loads."""
     try:
-        return next((one for one in source.groups(5).groups if one.group == group), None)
+        return next((one for one in source.groups(30).groups if one.group == group), None)
     except BackendError:
         return None
 

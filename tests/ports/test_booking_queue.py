@@ -95,10 +95,10 @@ def test_an_item_in_hand_comes_again_when_its_lease_ends(box: QueueBox) -> None:
 
 
 def test_a_renewed_lease_lasts(box: QueueBox) -> None:
-    slow, other = box.queue(lease=1.0), box.queue()
+    slow, other = box.queue(lease=4.0), box.queue()
     box.add()
     held = take(slow).items
-    ends = datetime.now(UTC).timestamp() + 1.5
+    ends = datetime.now(UTC).timestamp() + 4.5
     while datetime.now(UTC).timestamp() < ends:
         assert slow.renew(held) == 1
         assert take(other).items == []
@@ -109,7 +109,7 @@ def test_a_later_attempt_waits_and_goes_to_anybody(box: QueueBox) -> None:
     one, other = box.queue(), box.queue()
     box.add()
     (taken,) = take(one).items
-    assert one.settle([Later(taken, 0.2)]) == [True]
+    assert one.settle([Later(taken, 2.0)]) == [True]
     assert take(other).items == []
     assert (one.figures().waiting, one.figures().held) == (1, 0)
     assert again(other).attempt == 2

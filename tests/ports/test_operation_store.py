@@ -303,7 +303,7 @@ def test_what_a_runner_did_before_it_heard_of_the_end_is_written(store: Operatio
 
 def test_a_cancel_that_a_dead_runner_did_not_hear_is_done_at_the_next_claim(store: OperationStore) -> None:
     made = store.create(operation(), [frozen(1)])
-    store.claim(made.id, "a", 1.0)
+    store.claim(made.id, "a", 5.0)
     assert store.cancel(made.id, "boss", "enough").state is OperationState.RUNNING
     eventually(lambda: not store.find(str(made.id)).worked_on(store.now()))
     with pytest.raises(RefusedError, match="cancelled"):

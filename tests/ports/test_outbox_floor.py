@@ -170,7 +170,7 @@ def test_nothing_is_ever_below_the_floor_in_memory(steps: list[Step]) -> None:
 
 
 @given(steps=STEPS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_nothing_is_ever_below_the_floor_in_postgres(shared_box: PostgresBox, steps: list[Step]) -> None:
     shared_box.empty()
     run(shared_box, steps)

@@ -396,7 +396,7 @@ def test_reads_are_gapless_in_memory(rows: list[tuple[str, str]], limit: int, ro
 
 
 @given(rows=ROWS, limit=st.integers(1, 30), room=st.integers(1, 400))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_reads_are_gapless_in_postgres(
     shared_box: PostgresBox, rows: list[tuple[str, str]], limit: int, room: int
 ) -> None:

@@ -237,7 +237,7 @@ BROKER = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.booleans()), mi
 
 
 @given(rows=BROKER, partitions=st.integers(1, 3))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_memory_keeps_a_prefix_whatever_is_refused(rows: list[tuple[str, bool]], partitions: int) -> None:
     memory = InMemory()
     topic = memory.topic(partitions=partitions)

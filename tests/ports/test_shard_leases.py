@@ -346,7 +346,7 @@ def test_no_shard_is_held_twice_at_one_epoch_in_memory(steps: list[tuple[str, in
 
 
 @given(steps=STEPS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_no_shard_is_held_twice_at_one_epoch_in_postgres(
     shared_box: PostgresBox, steps: list[tuple[str, int, int]]
 ) -> None:

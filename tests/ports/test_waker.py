@@ -89,7 +89,7 @@ def test_a_lost_connection_is_an_unreachable_backend(pg_box: PostgresBox) -> Non
         with psycopg.connect(pg_box.postgres.url, autocommit=True) as other:
             other.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity "
-                "where query ilike 'listen%' and pid <> pg_backend_pid()"
+                "where datname = current_database() and query ilike 'listen%' and pid <> pg_backend_pid()"
             )
         with pytest.raises(BackendUnavailable):
             waker.wait(10)

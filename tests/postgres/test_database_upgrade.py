@@ -334,12 +334,14 @@ def test_two_upgrades_at_once_are_one(java_database: PostgresOptions) -> None:
             outcomes.append(error)
 
     threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
+    with psycopg.connect(java_database.url, autocommit=True) as another:
+        another.execute("select pg_advisory_lock(hashtextextended('ticketops db upgrade ticketops', 0))")
+        for thread in threads:
+            thread.start()
+        eventually(lambda: any("another `db upgrade` is at work" in note for note in notes))
     for thread in threads:
         thread.join()
     assert sorted(map(str, outcomes), key=len)[:2] == ["[]", "[]"]
-    assert any("another `db upgrade` is at work" in note for note in notes)
     assert keeper(java_database).plan(EVERYTHING) == ()
 
 

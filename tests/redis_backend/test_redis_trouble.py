@@ -194,13 +194,13 @@ def test_a_server_that_hangs_costs_the_answer_timeout(
 ) -> None:
     die(own)
     proxy = tcp_proxy(own_valkey.port)
-    queue = queue_at(opened, RedisOptions(url=proxy.url(own_valkey.url), answer_timeout=0.3))
+    queue = queue_at(opened, RedisOptions(url=proxy.url(own_valkey.url), answer_timeout=2.0))
     assert queue.count() == 3
     proxy.stall()
     begun = monotonic()
     with pytest.raises(BackendUnavailable):
         queue.count()
-    assert monotonic() - begun < 5
+    assert monotonic() - begun < 30
     proxy.resume()
     assert eventually(lambda: _count(queue)) == 3
 

@@ -19,7 +19,7 @@ from ticketops.embedded.engine import Engine
 from ticketops.embedded.postgres import PostgresServer
 from ticketops.options import KafkaOptions
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
 Note = Callable[[str, object], None]
 

@@ -15,7 +15,7 @@ from support.writer import Table, Writer
 from ticketops.embedded.kafka import KafkaServer
 from ticketops.embedded.postgres import PostgresServer
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
 Note = Callable[[str, object], None]
 
@@ -50,7 +50,8 @@ def _check(verdict: Verdict, note: Note) -> None:
 def test_two_relays_repeat_nothing_while_nothing_happens(
     site: Site, make_relay: MakeRelay, record_property: Note
 ) -> None:
-    chaos = Chaos(site, _writer(site), [make_relay("a"), make_relay("b")])
+    relays = [make_relay(name, relay={"lease_seconds": 20.0}) for name in "ab"]
+    chaos = Chaos(site, _writer(site), relays)
     chaos.run([lambda: chaos.write(500)], 4)
     verdict = chaos.verdict(lambda: pending(site))
     _check(verdict, record_property)
@@ -72,7 +73,7 @@ def test_cut_connections_repeat_nothing(
     site: Site, make_relay: MakeRelay, tcp_proxy: MakeProxy, record_property: Note
 ) -> None:
     proxy = tcp_proxy(urlsplit(site.url).port or 5432)
-    behind = site.with_(postgres={"url": proxy.url(site.url)}, relay={"lease_seconds": 10.0, "batch_size": 20})
+    behind = site.with_(postgres={"url": proxy.url(site.url)}, relay={"lease_seconds": 20.0, "batch_size": 20})
     chaos = Chaos(site, _writer(site), [make_relay("a", at=behind), make_relay("b", at=behind)])
     chaos.run([proxy.cut], 15)
     verdict = chaos.verdict(lambda: pending(site))

@@ -20,8 +20,6 @@ from support.waiting import eventually
 from ticketops.embedded.engine import free_port
 from ticketops.embedded.kafka import KafkaServer
 
-pytestmark = pytest.mark.timeout(90)
-
 _AUTHORIZER = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",

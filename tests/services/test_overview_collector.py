@@ -49,7 +49,7 @@ def never() -> Iterator[threading.Event]:
     event.set()
 
 
-def collector(*parts: Scripted, timeout: float = 0.2) -> Collector:
+def collector(*parts: Scripted, timeout: float = 2.0) -> Collector:
     return Collector(parts, context="here", timeout=timeout, now=lambda: NOW)
 
 

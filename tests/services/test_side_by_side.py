@@ -51,10 +51,10 @@ def test_each_answer_is_its_own(never: threading.Event) -> None:
             "d": broken,
             "e": lambda _: never.wait(),
         },
-        0.2,
+        2.0,
     )
     assert list(answers) == ["sum", "a", "b", "c", "d", "e"]
-    assert (answers["sum"].value, answers["sum"].ok) == (0.2, True)
+    assert (answers["sum"].value, answers["sum"].ok) == (2.0, True)
     assert (answers["a"].error, answers["a"].hint, answers["a"].denied) == ("no right", "grant it", True)
     assert answers["b"].unreachable
     assert (answers["c"].value, answers["c"].ok) == (None, True)

@@ -133,7 +133,7 @@ def test_stuck_says_what_is_likely_missing(run: Cli, flow: BookingFlow) -> None:
     run("payments", "publish", "captured", waiting.key, "--payment", "pay-1", "--yes")
     done = run(
         "--timeout",
-        "1",
+        "4",
         "state",
         "stuck",
         "--set",
@@ -149,8 +149,8 @@ def test_stuck_says_what_is_likely_missing(run: Cli, flow: BookingFlow) -> None:
     assert {"PAYMENT_CAPTURED of PAYMENT", "PAYMENT_REQUESTED of BOOKING"} <= texts
     assert "could not look at dead letters of bookings" in done.err
     assert "could not look at consumer group" in done.err
-    assert run("--timeout", "1", "state", "stuck", "--state", "RESERVING").code == 0
-    assert run("--timeout", "1", "state", "stuck", "--state", "NOWHERE").code == 2
+    assert run("--timeout", "4", "state", "stuck", "--state", "RESERVING").code == 0
+    assert run("--timeout", "20", "state", "stuck", "--state", "NOWHERE").code == 2
 
 
 def test_stats_count_states_moves_and_stays(run: Cli, flow: BookingFlow) -> None:
@@ -297,7 +297,7 @@ limits = {NEW = 60}
     kind, payload = box.events("8")[0]
     assert (kind, payload["id"], payload["status"]) == ("SHIPMENT_SENT", "8", "SENT")
     assert run("state", "history", "8", *m, "-o", "json").json["items"][0]["event"] == "SEND"
-    assert run("--timeout", "1", "state", "stuck", *m, "-o", "name").out.split() == ["7"]
+    assert run("--timeout", "4", "state", "stuck", *m, "-o", "name").out.split() == ["7"]
     assert run("state", "expire", "7", *m, "--yes").code == 0
     assert run("state", "show", "7", *m, "-o", "json").json["state"] == "GONE"
     states = {one["state"]: one["count"] for one in run("state", "stats", *m, "-o", "json").json["states"]}

@@ -328,6 +328,7 @@ def test_a_scan_without_bodies_has_the_same_marks(outbox: OutboxDeaths) -> None:
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["outbox", "compensations"])
 def test_a_kill_at_any_step_loses_and_repeats_nothing(database: PostgresOptions, kind: str) -> None:
     here = Path(__file__).parent.parent
@@ -336,7 +337,7 @@ def test_a_kill_at_any_step_loses_and_repeats_nothing(database: PostgresOptions,
         env=os.environ | {"PYTHONPATH": f"{here}:{here.parent}"},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=500,
         check=False,
     )
     assert run.returncode == 0, run.stderr

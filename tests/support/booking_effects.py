@@ -19,10 +19,10 @@ def process(request: BookingRequest) -> None:
     file = os.open(EFFECTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, f"{request.id} {request.attempt}\n".encode())
     os.close(file)
-    _do(do)
+    _do(do, request.attempt)
 
 
-def _do(what: str) -> None:
+def _do(what: str, attempt: int) -> None:
     match what:
         case "fail":
             raise RuntimeError("\x1b[31mno luck")
@@ -34,8 +34,9 @@ def _do(what: str) -> None:
             sys.exit(3)
         case "hang":
             threading.Event().wait(3600)
-        case "slow":
-            threading.Event().wait(0.5)
+        case "stop" if attempt == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            threading.Event().wait(0.5)  # another thread may take the signal a little later
         case "brief":
             threading.Event().wait(0.003)
         case _:

@@ -96,14 +96,14 @@ MakeBookings = Callable[..., WorkerProcess]
 
 
 def booking_settings(url: str, prefix: str, service: str) -> dict[str, Mapping[str, Any]]:
-    """Short waits, so that a test sees their ends."""
+    """Short waits, so that a test sees their ends; a lease that outlasts a moment in which a worker gets no CPU."""
     own = {
         "prefix": prefix,
         "url": f"{service}/bookings/{{item_id}}",
         "timeout": 2.0,
         "retry_base": 0.05,
         "retry_cap": 0.4,
-        "lease_seconds": 1.5,
+        "lease_seconds": 6.0,
         "poll_interval": 0.02,
     }
     return {

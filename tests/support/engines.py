@@ -17,6 +17,7 @@ from psycopg import sql
 from support import run
 from support.pooler import fake_backend_pid
 from support.proxy import TcpProxy
+from support.waiting import eventually
 from ticketops.backends.postgres.upgrade import PostgresSchema
 from ticketops.domain.database import UpgradeRequest
 from ticketops.embedded.kafka import KafkaServer
@@ -156,6 +157,7 @@ def make_topic(kafka_admin: AdminClient, topic_prefix: str) -> Iterator[MakeTopi
         topic = f"{topic_prefix}-{name}"
         new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=config or {})
         kafka_admin.create_topics([new])[topic].result(30)
+        eventually(lambda: len(kafka_admin.list_topics(topic, timeout=30).topics[topic].partitions) == partitions)
         made.append(topic)
         return topic
 

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +27,8 @@ from ticketops.options import KafkaOptions, OutboxOptions, PostgresOptions, Rela
 
 SHARDS = 16
 """The default; the index in the databases of tests is made for it."""
-_STARTS = 30.0
+_ENDS = 60.0
+"""Seconds that a process has to say something, or to end."""
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -147,7 +149,7 @@ class RelayProcess:
     def said(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         return [e for e in self.events if e["event"] == event and fields.items() <= e.items()]
 
-    def wait_for(self, event: str, timeout: float = _STARTS, **fields: Any) -> dict[str, Any]:
+    def wait_for(self, event: str, timeout: float = _ENDS, **fields: Any) -> dict[str, Any]:
         """Wait for a line of the log; fails at once where the process has ended without it."""
 
         def look() -> dict[str, Any] | None:
@@ -190,19 +192,23 @@ class RelayProcess:
     def resume(self) -> None:
         self.signal(signal.SIGCONT)
 
-    def wait(self, timeout: float = 30.0) -> int:
+    @property
+    def is_suspended(self) -> bool:
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def wait(self, timeout: float = _ENDS) -> int:
         """Wait for its end; the exit code."""
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} has not ended after {timeout} s:\n{self.log[-4000:]}") from None
 
-    def stop(self, timeout: float = 30.0) -> int:
+    def stop(self, timeout: float = _ENDS) -> int:
         """Ask for a graceful end; the exit code."""
         self.signal(signal.SIGTERM)
         return self.wait(timeout)
 
-    def run(self, timeout: float = 30.0) -> int:
+    def run(self, timeout: float = _ENDS) -> int:
         """Start, and wait for its own end."""
         self.start(ready=False)
         return self.wait(timeout)
@@ -213,22 +219,23 @@ class RelayProcess:
             self.kill()
 
     def http(self, path: str) -> tuple[int, str]:
-        """Ask its HTTP port; the status and the body."""
+        """Ask its HTTP port; the status and the body, (0, "") where nobody answers at this moment.
+
+        A process that was suspended, or is overloaded, breaks a connection off now and then.
+        """
         address = self.wait_for("answers /livez, /readyz and /metrics")["address"]
         try:
-            with urllib.request.urlopen(f"http://{address}{path}", timeout=5.0) as answer:
+            with urllib.request.urlopen(f"http://{address}{path}", timeout=30.0) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
+        except (OSError, HTTPException):
+            return 0, ""
 
     def metric(self, sample: str) -> float:
         """The value of a sample, named as it is exposed, labels included; 0 where nobody answers at this moment."""
-        try:
-            body = self.http("/metrics")[1]
-        except OSError:  # a process that was suspended, or is overloaded, breaks a connection off now and then
-            return 0.0
-        lines = [line for line in body.splitlines() if line.startswith(f"{sample} ")]
+        lines = [line for line in self.http("/metrics")[1].splitlines() if line.startswith(f"{sample} ")]
         return float(lines[0].rpartition(" ")[2]) if lines else 0.0
 
 

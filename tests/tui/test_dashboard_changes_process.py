@@ -108,14 +108,14 @@ def unlocked(seat: Seat) -> None:
 
 
 def test_one_leaves_in_the_middle_of_a_change_and_goes_on_with_what_was_printed(cli: Cli, box: RedisBox) -> None:
-    ids = [box.die(f"BK-{number}") for number in range(4)]
+    ids = [box.die(f"BK-{number}") for number in range(30)]
     with closing(Seat(cli, "tui")) as seat:
         unlocked(seat)
         seat.press("R")
         seat.wait("at which pace")
         seat.press("--rate 1/s\r")
-        seat.wait("requeue 4 dead letters")
-        seat.press("default 4\r")
+        seat.wait("requeue 30 dead letters")
+        seat.press("default 30\r")
         eventually(lambda: len(box.delivered()) >= 1, 60)
         started = time.monotonic()
         seat.press("q")

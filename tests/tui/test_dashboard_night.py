@@ -5,6 +5,8 @@ import tracemalloc
 from datetime import timedelta
 from statistics import median
 
+import pytest
+
 from benchmarks.dashboard_night import pass_night
 
 KB = 1024
@@ -16,6 +18,7 @@ def traced() -> float:
     return tracemalloc.get_traced_memory()[0] / KB
 
 
+@pytest.mark.timeout(600)
 def test_a_night_leaves_nothing_behind() -> None:
     """Groups come and go, sources fail, views are opened; eight minutes a snapshot, so that two hours are full soon."""
     tracemalloc.start()

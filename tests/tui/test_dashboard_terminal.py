@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.engines import QUICK
 from support.terminals import TMUX, Terminal
 from support.waiting import eventually
 from ticketops.embedded.engine import Engine
@@ -17,8 +18,10 @@ from ticketops.embedded.postgres import PostgresServer
 from ticketops.embedded.valkey import ValkeyServer
 
 pytestmark = pytest.mark.skipif(TMUX is None, reason="tmux is not installed: there is no real terminal to draw in")
-QUIT = 1.0
-"""Seconds; a machine that is busy with other things gets ten times what two calls of tmux take on top."""
+LEFT = 20.0
+"""Seconds: it is 0.2 where nobody else uses the machine, and what hangs would take longer."""
+SIZE = (100, 24)
+"""With room for how each of three backends is."""
 MARKS = ("PG", "REDIS", "KAFKA")
 """In the order of `Engines.all`."""
 NOWHERE = {"PG": "postgresql://nobody@127.0.0.1:1/none", "REDIS": "redis://127.0.0.1:1/0", "KAFKA": "127.0.0.1:1"}
@@ -28,7 +31,7 @@ Open = Callable[[dict[str, str]], Terminal]
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Open]:
     """Opens the dashboard on engines at these addresses, by their marks."""
-    terminal = Terminal(tmp_path, 80, 24)
+    terminal = Terminal(tmp_path, *SIZE)
     config = tmp_path / "ticketops.toml"
 
     def run(addresses: dict[str, str]) -> Terminal:
@@ -49,8 +52,8 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 @pytest.fixture(scope="module")
 def engines() -> Iterator[dict[str, Engine]]:
     """Of this module alone, by their marks; each test leaves them running."""
-    quick = {"broker.heartbeat.interval.ms": "500", "broker.session.timeout.ms": "2000"}
-    with Engines(PostgresServer(durable=False), ValkeyServer(), KafkaServer(properties=quick)) as made:
+    kafka = KafkaServer(properties=QUICK)
+    with Engines(PostgresServer(durable=False), ValkeyServer(), kafka) as made:
         yield dict(zip(MARKS, made.all(), strict=True))
 
 
@@ -59,29 +62,22 @@ def addresses(engines: dict[str, Engine]) -> dict[str, str]:
 
 
 def awaited(terminal: Terminal, **states: str) -> None:
-    """Wait until the first line has these marks, and see that home is under it."""
+    """Wait until the first line has these marks, and home is under it."""
     wanted = [f"{mark} {state}" for mark, state in states.items()]
 
     def there() -> bool:
-        head = terminal.text().splitlines()[0]
-        return all(mark in head for mark in wanted)
+        text = terminal.text()
+        return "VERDICTS" in text and all(mark in text.splitlines()[0] for mark in wanted)
 
     eventually(there)
-    assert "VERDICTS" in terminal.text()
 
 
 def left(terminal: Terminal) -> None:
-    """Leave, at once."""
+    """Leave, and wait for nobody."""
     started = time.monotonic()
-    terminal.press("j")
-    terminal.text()
-    answered = time.monotonic() - started
-    started = time.monotonic()
-    terminal.press("q")
-    eventually(lambda: terminal.code.exists() and terminal.code.read_text().strip())
-    took = time.monotonic() - started
-    assert terminal.code.read_text().strip() == "0"
-    assert took < QUIT + 10 * answered
+    terminal.press("j", "q")
+    assert terminal.ended() == "0"
+    assert time.monotonic() - started < LEFT
 
 
 @contextmanager
@@ -110,7 +106,7 @@ def test_engines_stop_and_die_under_an_open_dashboard(opened: Open, engines: dic
             awaited(terminal, **states)
         terminal.resize(40, 10)
         eventually(lambda: "LOST" in terminal.text() and len(terminal.text().splitlines()) <= 10)
-        terminal.resize(80, 24)
+        terminal.resize(*SIZE)
         awaited(terminal, **states)
         left(terminal)
     finally:

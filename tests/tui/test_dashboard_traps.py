@@ -259,7 +259,7 @@ def test_what_does_not_change_is_not_shown_again_and_a_look_that_fails_is_not_th
     eventually(lambda: overview.looks > 2)
     feed.stop()
     assert len(told) == 1
-    assert [type(error) for error in failed] == [KeyError]
+    assert {type(error) for error in failed} == {KeyError}
 
 
 def test_a_feed_that_cannot_begin_makes_the_dashboard_leave_with_the_reason() -> None:
