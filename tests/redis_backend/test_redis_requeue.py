@@ -15,6 +15,7 @@ from ticketops.backends.redis.calls import Deadline
 from ticketops.backends.redis.calls import Requeue as Calls
 from ticketops.backends.redis.keys import Keys
 from ticketops.backends.redis.session import Session
+from ticketops.backends.redis.split import SplitChanges
 from ticketops.domain.deadletters import BodyState, Mark, Narrowing, Outcome, QueueKind
 from ticketops.domain.wire.items import decode_item, encode_item, read_item
 from ticketops.domain.wire.letters import BookingDeadLetter, encode_letter
@@ -103,6 +104,21 @@ def test_an_item_comes_back_whatever_somebody_wrote_into_a_file(bookings: Bookin
     assert [result.outcome for result in bookings.queue.put([letters[0], odd])] == [Outcome.DONE] * 2
     assert [letter.id for letter in bookings.queue.scan(EVERYTHING)] == ids
     assert 0 < bookings.redis.pttl(bookings.key(f"booking:dlq:{ids[1]}")) <= 30 * 86_400_000
+
+
+@pytest.mark.parametrize(("body", "outcome"), [(None, Outcome.DONE), (b"{}", Outcome.EXISTS)])
+def test_a_return_in_steps_that_was_cut_off_after_the_body_goes_on(
+    bookings: Bookings, redis: RedisOptions, body: bytes | None, outcome: Outcome
+) -> None:
+    id_ = bookings.worker.dead_letter(bookings.worker.item(SHOW), age=100)
+    letter = bookings.only()
+    bookings.queue.remove(uuid4(), [letter.mark])
+    bookings.redis.set(bookings.key(f"booking:dlq:{id_}"), body or letter.stored)
+    bookings.redis.hset(bookings.key("booking:dlq:stats"), "total_items", "9" * 20)
+    with closing(Session(redis)) as session:
+        (result,) = SplitChanges(session, Keys(redis.queue, bookings.prefix), redis.queue).put([letter])
+    assert result.outcome is outcome
+    assert [one.id for one in bookings.queue.scan(EVERYTHING)] == [id_] * (outcome is Outcome.DONE)
 
 
 def test_counters_that_are_of_another_type_stop_nothing(bookings: Bookings) -> None:

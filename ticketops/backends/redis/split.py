@@ -21,6 +21,8 @@ from ticketops.options import RedisQueueOptions
 _DAY: Final = 86_400
 _CLAIM: Final = "pushing:"
 _CLAIM_SECONDS: Final = 60
+_DIGITS: Final = 16
+"""Of a counter that the server adds to for certain."""
 _TOTAL: Final = "total_items"
 
 
@@ -150,7 +152,7 @@ class SplitChanges:
         """Counters that are there, and never below zero."""
         for name in dict.fromkeys((_TOTAL, reason)):
             now = client.hget(self._keys.stats, name)
-            if now is not None and now.isdigit() and int(now) + by >= 0:
+            if now is not None and now.isdigit() and len(now) < _DIGITS and int(now) + by >= 0:
                 client.hincrby(self._keys.stats, name, by)
 
     def _put(self, letter: DeadLetter) -> Result:
