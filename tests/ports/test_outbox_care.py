@@ -57,6 +57,19 @@ def test_dead_letters_of_a_table_without_a_status_are_no_backlog(make_box: Any, 
     assert (backlog.oldest_seconds or 0) < 60
 
 
+@pytest.mark.parametrize("endless", ["infinity", "-infinity"])
+def test_a_row_whose_time_is_infinite_has_no_age(pg_box: PostgresBox, endless: str) -> None:
+    """Servers before PostgreSQL 17 refuse to compute one."""
+    held = own_all(pg_box)
+    strange, _ = add(pg_box, event("A"), event("B"))
+    pg_box.sql(f"update {pg_box.table} set created_at = '{endless}' where aggregate_id = 'A'")
+    ages = {e.id: e.age for e in pg_box.source().read(request(held))}
+    assert ages[strange] == 0
+    backlog = pg_box.care().backlog()
+    assert backlog.pending == 2
+    assert (backlog.oldest_seconds or 0) < 600
+
+
 def test_old_published_rows_are_deleted_by_the_batch(plain_box: Box) -> None:
     care = plain_box.care()
     ids = add(plain_box, *(event(f"B-{n}") for n in range(6)))
