@@ -49,6 +49,18 @@ def test_in_an_incident_verdicts_have_the_room_and_the_title_says_how_many_are_b
     run(scene)
 
 
+def test_a_history_that_cannot_be_used_is_told_once() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        for _ in range(3):
+            feed.told(replace(feed.past[0], trouble="the disk is full"))
+        await pilot.pause()
+        told = [str(one.message) for one in pilot.app._notifications]
+        assert told == ["bars, trends and steps back are of this run alone: the disk is full"]
+
+    run(scene)
+
+
 def test_before_the_first_snapshot_there_is_a_screen_already() -> None:
     async def scene(pilot: Any, _: Scripted) -> None:
         assert "asking" in shown(pilot)

@@ -12,6 +12,7 @@ from support.snapshots import OUTBOX, STATES, everything, group
 from support.snapshots import said as told
 from ticketops.cli.reference import commands
 from ticketops.config.redact import redact
+from ticketops.domain.bookings import BOOKING
 from ticketops.domain.lag.verdicts import Verdict
 from ticketops.domain.overview.check import Thresholds
 from ticketops.domain.overview.checks import checks
@@ -103,6 +104,18 @@ def test_a_history_of_a_hostile_key_is_told_safely() -> None:
         pilot.app.guide.go(("state", "history", HOSTILE))
         await settled(pilot, lambda: "nothing is known of" in shown(pilot))
         assert "\x1b" not in shown(pilot)
+
+    run(scene)
+
+
+def test_a_group_without_items_is_told_to_be_one() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await go(pilot, "dlq bookings nosuchgroup")
+        await settled(pilot, lambda: "none of 3 that were looked at" in shown(pilot))
+        feed.say(replace(INCIDENT, lag=None))
+        await go(pilot, "lag")
+        await settled(pilot, lambda: "Kafka has not answered" in shown(pilot))
 
     run(scene)
 
@@ -251,3 +264,19 @@ def test_no_error_on_the_screen_holds_a_secret() -> None:
         assert "pa55phrase" not in toasts
 
     run(scene, (160, 24), known, hide=partial(redact, secrets=["pa55phrase"]))
+
+
+def test_eighty_columns_tell_why_a_booking_moved_however_long_its_states_names_are() -> None:
+    known = Known()
+    longest = max(BOOKING.states, key=len)
+    (moved,) = known.machine.rows.history
+    known.machine.rows.history[0] = replace(
+        moved, source=longest, target=longest, event="PAYMENT_PROCESSING_X", reason="the card was declined"
+    )
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await go(pilot, f"state history {KEY}")
+        await settled(pilot, lambda: "the card was " in shown(pilot))
+
+    run(scene, (80, 24), known)

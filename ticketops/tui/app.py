@@ -161,6 +161,9 @@ class Dashboard(App[int]):
         self._redraw()
 
     def _arrived(self, status: Status) -> None:
+        if status.trouble and (self._latest is None or self._latest.trouble != status.trouble):
+            text = safe(f"bars, trends and steps back are of this run alone: {status.trouble}")
+            self.notify(text, severity="warning", timeout=20, markup=False)
         self._latest = status
         if self.frozen_at is None:
             self._show(status)

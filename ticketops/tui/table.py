@@ -42,7 +42,7 @@ class Column:
     rest: bool = False
     """Takes the room that is left."""
     spare: bool = False
-    """Is left out where the one that takes the rest would have less than it needs."""
+    """Is left out where the one that takes the rest would have less than it needs; the last such column first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ class LineTable(ScrollView, can_focus=True):
             texts = [column.title, *(row.cells[number] for row in seen if number < len(row.cells))]
             widths.append(min(max(map(cell_len, texts)), column.most))
         room = self.size.width - 1 - sum(widths) - _GAP * len(widths)
-        for number, column in enumerate(self._columns):
+        for number, column in reversed([*enumerate(self._columns)]):
             if column.spare and room < 0 and self._rest(widths) + room < min(_NEEDED, self._rest(widths)):
                 room += widths[number] + _GAP
                 widths[number] = 0

@@ -41,6 +41,7 @@ class ConsumersScreen(TabledScreen):
         groups = reading.value if reading is not None and reading.value else ()
         utf8 = draws_lines(self.app)
         figure = "" if reading is None or reading.fresh else f"stale: {safe(reading.error[:200])}"
+        figure = "Kafka has not answered" if reading is None else figure
         trends = {line.subject: trend_of(line) for line in status.lines if line.area == "lag"}
         rows = [_row(group, trends.get(group.group, ""), status.trails, utf8=utf8) for group in groups]
         self.show_rows(rows, figure)

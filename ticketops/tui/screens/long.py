@@ -230,7 +230,7 @@ class LongScreen(TabledScreen, Generic[T]):
                 else f"not read: {safe(progress.error, 200)}"
             )
         if progress.ended and self._coming is None:
-            return number(count)
+            return number(count) if count else f"none of {number(progress.looked)} that were looked at"
         if not count:
             return f"reading …, {number(progress.looked)} looked at" if progress.looked else "reading …"
         of = f" of {number(self.total)}" if self.total and self.total > count else ""

@@ -51,7 +51,7 @@ class OperationsScreen(ReadScreen[tuple[datetime, list[Operation]]]):
         Column("TOTAL", right=True, most=10),
         Column("LEFT", right=True, most=10),
         Column("AGE", right=True, most=8),
-        Column("ACTOR", most=18),
+        Column("ACTOR", most=18, spare=True),
         Column("REASON", most=60, rest=True),
         Column("ID", most=36, spare=True),
     )

@@ -242,10 +242,10 @@ class HistoryScreen(ReadScreen[list[Transition]]):
 
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("AT", most=15),
-        Column("FROM", most=20),
+        Column("FROM", most=20, spare=True),
         Column("EVENT", most=22),
         Column("TO", most=20),
-        Column("STAYED", right=True, most=8),
+        Column("STAYED", right=True, most=8, spare=True),
         Column("REASON", most=40, rest=True),
         Column("BY", most=20, spare=True),
     )
