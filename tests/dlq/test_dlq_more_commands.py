@@ -168,3 +168,25 @@ def test_doctor_says_what_is_wrong_and_mends_it(incident: Incident) -> None:
     assert mended.code == 0, mended.err
     assert incident.dead == [fine]
     assert incident("dlq", "doctor").code == 0
+
+
+def test_doctor_discards_what_no_decoder_accepts_and_restore_brings_it_back(incident: Incident) -> None:
+    worker = incident.worker
+    bad = worker.dead_letter(worker.item("E1"), body=b'{"id":', age=3600)
+    held = worker.dead_letter(worker.item("E1"), body=b"{", age=3600)
+    fresh = worker.dead_letter(worker.item("E1"), body=b"{", age=0)
+    (fine,) = incident.die(1)
+    assert incident("dlq", "hold", held, "--yes").code == 0
+    worker.redis.delete(worker.key("booking:dlq:stats"))
+    plan = incident("dlq", "doctor", "--fix", "--dry-run")
+    assert "discard 1 item in bookings" in plan.out, plan.err
+    assert set(incident.dead) == {bad, held, fresh, fine}
+    mended = incident("dlq", "doctor", "--fix", "--yes", "-o", "json")
+    assert mended.code == 8, mended.err
+    assert {item["subject"]: item["mended"] for item in mended.json["items"] if item["queue"]} == {
+        bad: True,
+        held: False,
+    }
+    assert set(incident.dead) == {held, fresh, fine}
+    assert incident("dlq", "restore", bad, "--yes").code == 0
+    assert worker.body(bad) == b'{"id":'

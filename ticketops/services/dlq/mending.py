@@ -1,13 +1,17 @@
 """What is wrong with the queues themselves, and setting it right."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from ticketops.domain.deadletters import Fault
-from ticketops.domain.operations import AuditEntry
+from ticketops.domain.admission import Admission
+from ticketops.domain.dead_letter_selector import DeadLetterSelector
+from ticketops.domain.deadletters import Fault, FaultKind
+from ticketops.domain.operations import AuditEntry, Verb
 from ticketops.ports.deadletters import DeadLetterQueue
 from ticketops.services.dlq.changing import Desk
+from ticketops.services.dlq.choosing import Choice, choose
+from ticketops.services.dlq.finding import Opener
 from ticketops.services.guard import require_writable
 
 GRACE: Final = 60.0
@@ -44,3 +48,18 @@ def mend(desk: Desk, queue: DeadLetterQueue, grace: float, reason: str, progress
                     details=dict(kinds),
                 )
             )
+
+
+def unreadable(desk: Desk, opener: Opener, faults: Iterable[Fault]) -> Choice:
+    """The plan to discard what these faults say no decoder accepts, where it is a dead letter and still so."""
+    now = desk.store.now()
+    found = [fault for fault in faults if fault.kind is FaultKind.UNREADABLE]
+    ids = tuple(dict.fromkeys(fault.subject for fault in found))
+    return choose(
+        Admission(verb=Verb.DISCARD),
+        DeadLetterSelector(ids=ids, where='body == "unreadable"', asked_at=now),
+        opener=opener,
+        queues=tuple(dict.fromkeys(fault.queue for fault in found)),
+        annotations=desk.annotations,
+        now=now,
+    )
