@@ -8,13 +8,14 @@ fonts elsewhere.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from string import ascii_letters, digits
 from typing import Any, Final
 
+import pytest
 from rich.cells import cell_len
 from rich.style import Style
 from textual.widgets import Input
@@ -118,30 +119,51 @@ async def _million(pilot: Any, feed: Scripted) -> None:
     await settled(pilot, lambda: "0999999" in shown(pilot))
 
 
-SCENES: Final[Mapping[str, tuple[Scene, bool]]] = {
-    "all-well": (_well, False),
-    "incident": (_incident, False),
-    "source-lost": (_lost, False),
-    "read-only": (_read_only, True),
-    "plan": (_plan, False),
-    "frozen": (_frozen, False),
-    "million-rows": (_million, False),
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One state of the dashboard, in one kind of terminal."""
+
+    scene: Scene
+    read_only: bool = False
+    """The context's, which is told in a corner."""
+    utf8: bool = True
+    theme: str = "dark"
+    color: bool = True
+
+
+SCENES: Final[Mapping[str, View]] = {
+    "all-well": View(scene=_well),
+    "incident": View(scene=_incident),
+    "incident-light": View(scene=_incident, theme="light"),
+    "incident-ascii": View(scene=_incident, utf8=False),
+    "incident-no-color": View(scene=_incident, color=False),
+    "source-lost": View(scene=_lost),
+    "read-only": View(scene=_read_only, read_only=True),
+    "plan": View(scene=_plan),
+    "plan-ascii": View(scene=_plan, utf8=False),
+    "frozen": View(scene=_frozen),
+    "million-rows": View(scene=_million),
 }
-"""By name: what is played, and whether the context is read-only, which is told in a corner."""
 
 
 def views(name: str) -> str:
-    """A scene at both sizes."""
-    return asyncio.run(_played(*SCENES[name]))
+    """A view at both sizes."""
+    view = SCENES[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("NO_COLOR", raising=False)
+        if not view.color:
+            patch.setenv("NO_COLOR", "1")
+        return asyncio.run(_played(view))
 
 
-async def _played(scene: Scene, read_only: bool) -> str:
+async def _played(view: View) -> str:
     feed = Scripted()
     clock = Clock(now=_shortly_after, elapsed=lambda: 0.0)
-    app = dashboard(feed, Known(read_only=read_only, clock=_shortly_after), clock=clock)
-    async with app.run_test(size=SMALL, notifications=read_only) as pilot:
+    known = Known(read_only=view.read_only, clock=_shortly_after)
+    app = dashboard(feed, known, clock=clock, utf8=view.utf8, theme=view.theme)
+    async with app.run_test(size=SMALL, notifications=view.read_only) as pilot:
         await pilot.pause()
-        await scene(pilot, feed)
+        await view.scene(pilot, feed)
         small = await _drawn(pilot)
         await pilot.resize_terminal(*WIDE)
         wide = await _drawn(pilot)

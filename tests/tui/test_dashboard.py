@@ -302,3 +302,39 @@ def test_a_feed_that_hangs_keeps_nobody_from_leaving() -> None:
         assert time.monotonic() - started < 20
     finally:
         free.set()
+
+
+def test_braces_step_by_minutes() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        steps: list[int] = []
+        feed.around = lambda _, by: steps.append(by)  # type: ignore[assignment,method-assign,return-value]
+        feed.say(INCIDENT)
+        await pilot.pause()
+        await pilot.press("left_curly_bracket")
+        await settled(pilot, lambda: steps == [-12])
+        await pilot.press("p", "right_curly_bracket")
+        await settled(pilot, lambda: steps == [-12, 12])
+
+    run(scene)
+
+
+def test_control_c_leaves() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        await pilot.press("ctrl+c")
+        await settled(pilot, lambda: feed.stopped)
+
+    run(scene)
+
+
+def test_a_click_goes_to_a_row_and_a_second_one_looks_closer() -> None:
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await pilot.pause()
+        await pilot.click(LineTable, offset=(5, 2))
+        await settled(pilot, lambda: pilot.app.screen.table.number == 1)
+        await pilot.click(LineTable, offset=(5, 1), times=2)
+        await settled(pilot, lambda: "consumer group email-worker" in shown(pilot))
+
+    run(scene)

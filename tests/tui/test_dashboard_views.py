@@ -10,8 +10,7 @@ ANEW = "if that is how it should look: PYTHONPATH=tests python -m support.dashbo
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_it_looks_as_it_did(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
+def test_it_looks_as_it_did(name: str) -> None:
     known = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
     found = views(name)
     change = "\n".join(difflib.unified_diff(known.splitlines(), found.splitlines(), "before", "now", lineterm="", n=1))
