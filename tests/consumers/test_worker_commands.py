@@ -115,6 +115,29 @@ def test_a_roll_out_has_a_group_of_its_own_and_handles_its_share(works: Works, m
     assert works.committed() == 60
 
 
+def test_all_keys_are_taken_over_once_the_roll_out_s_are_done(works: Works, make_worker: MakeWorker) -> None:
+    first, second = works.bookings(20), works.bookings(20)
+    for key in first:
+        works.pay("CAPTURED", key, flush=False)
+    works.producer.flush(10.0)
+    assert make_worker("part", "--drain", "--percentage", "40").run(60.0) == 0
+    for key in second:
+        works.pay("CAPTURED", key, flush=False)
+    works.producer.flush(10.0)
+    _commit_all(works)  # by the others, who leave our keys alone
+    refused = make_worker("all", "--drain")
+    assert refused.run(60.0) == 6
+    assert "the roll-out is not at its end" in refused.log
+    assert make_worker("rest", "--drain", "--percentage", "40").run(60.0) == 0
+    works.pay("CAPTURED", last := works.booking())
+    for name in ("whole", "again"):
+        assert make_worker(name, "--drain").run(60.0) == 0
+    mine = {key for key in (*first, *second) if rollout_bucket(key) < 40}
+    assert {key for key in (*first, *second, last) if works.state(key)[0] == "CONFIRMED"} == mine | {last}
+    works.group += "-ticketops"
+    assert works.committed() == 0
+
+
 def _commit_all(works: Works) -> None:
     """As a consumer of the group that has handled everything that is there."""
     consumer = Consumer({"bootstrap.servers": works.site.brokers, "group.id": works.group})

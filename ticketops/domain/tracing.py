@@ -34,7 +34,7 @@ def with_field(events: Iterable[OutboxEvent], field: str) -> list[OutboxEvent]:
 def _with_field(event: OutboxEvent, field: str) -> OutboxEvent:
     if event.trace_parent is None:
         return event
-    text = event.payload_text()
+    text = event.payload_text().encode()
     try:
         members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:

@@ -31,7 +31,8 @@ class Choice:
 
 def job_of(config: "Config", worker: str, *, suffix: str = "") -> "Job":
     """What a worker reads, and as which group."""
-    from ticketops.services.consumers.daemon import Job, rollout_group  # noqa: PLC0415
+    from ticketops.services.consumers.daemon import Job  # noqa: PLC0415
+    from ticketops.services.consumers.rollout import rollout_group  # noqa: PLC0415
 
     part = config.worker.payments if worker == "payments" else config.worker.emails
     backends = ("PostgreSQL", "Kafka") if worker == "payments" else ("PostgreSQL", "Kafka", "Redis")
@@ -97,6 +98,7 @@ def _parts(config: "Config", job: "Job", choice: Choice, metrics: "WorkerMetrics
     return ConsumerParts(
         source=lambda: open_source(config, job, start=_start(config, choice)),
         handler=traced_handlers(handlers(config, choice.worker, metrics), tracer),
+        prepare=lambda: _end_rollout(config, job, choice),
         tracer=tracer,
         sink=lambda name: open_sink(config, job, name),
         journal=lambda: PostgresAttemptJournal(
@@ -104,6 +106,17 @@ def _parts(config: "Config", job: "Job", choice: Choice, metrics: "WorkerMetrics
         ),
         pauses=lambda: open_pauses(config, job.group),
     )
+
+
+def _end_rollout(config: "Config", job: "Job", choice: Choice) -> None:
+    if config.worker.percentage < 100:  # noqa: PLR2004 - all of a hundred
+        return
+    from ticketops.backends.kafka.rollout import KafkaRollout  # noqa: PLC0415 - loads the driver
+    from ticketops.services.consumers.rollout import end_rollout, rollout_group  # noqa: PLC0415
+
+    own = rollout_group(job.group, 0)
+    rollout = KafkaRollout(config.kafka, job.all_topics, group=job.group, own=own, client_id=_client(job))
+    end_rollout(rollout, choice.worker, told_where=choice.start is not None)
 
 
 def open_source(config: "Config", job: "Job", *, start: "StartAt | None" = None) -> "RecordSource":

@@ -13,6 +13,7 @@ from ticketops.errors import BackendError, BackendUnavailable
 
 _LOG = logging.getLogger("ticketops.kafka")
 _CONNECTING = ("bootstrap.servers", "security.", "sasl.", "ssl.", "client.id", "log_level")
+_EARLIEST = frozenset({"earliest", "smallest", "beginning"})
 _ANSWER = 5.0
 """Seconds to wait for an answer of a broker."""
 _PATIENCE = 10.0
@@ -33,7 +34,8 @@ def places_to_begin(
             with translated():
                 if start.after:
                     own = answered(consumer.committed(list(places), timeout=_ANSWER))
-                    return after_group(settings, start.after, own)
+                    begun = after_group(settings, start.after, own)
+                    return [place if place.offset >= 0 else _pinned(consumer, settings, place) for place in begun]
                 return places_at(consumer, places, start)
         except BackendUnavailable as error:
             if time.monotonic() > deadline:
@@ -53,6 +55,12 @@ def after_group(settings: Mapping[str, Setting], group: str, places: Sequence[To
     finally:
         looker.close()
     return [place for place in places if place.offset >= 0] + theirs
+
+
+def _pinned(consumer: Consumer, settings: Mapping[str, Setting], place: TopicPartition) -> TopicPartition:
+    """Where the driver would begin, as an offset to commit: the next start must not take the others' later one."""
+    low, high = _bounds(consumer, place)
+    return _at(place, low if settings["auto.offset.reset"] in _EARLIEST else high)
 
 
 def answered(places: list[TopicPartition]) -> list[TopicPartition]:
@@ -86,10 +94,14 @@ def places_at(consumer: Consumer, places: Sequence[TopicPartition], start: Start
 
 
 def _end(consumer: Consumer, place: TopicPartition) -> int:
+    return _bounds(consumer, place)[1]
+
+
+def _bounds(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
     found = consumer.get_watermark_offsets(place, timeout=_ANSWER)
     if found is None:
-        raise BackendUnavailable(BACKEND, why=f"no answer about the end of {place.topic}/{place.partition}")
-    return int(found[1])
+        raise BackendUnavailable(BACKEND, why=f"no answer about the ends of {place.topic}/{place.partition}")
+    return int(found[0]), int(found[1])
 
 
 def _at(place: TopicPartition, offset: int) -> TopicPartition:

@@ -58,6 +58,8 @@ class ConsumerParts:
     sink: Callable[[str], DeadLetterSink]
     journal: Callable[[], AttemptJournal]
     pauses: Callable[[], Pauses]
+    prepare: Callable[[], None] = lambda: None
+    """Called before the group is joined; what it raises makes the start impossible."""
     tracer: Tracer | None = None
     """Closed with the worker; None: no spans are made."""
 
@@ -109,6 +111,7 @@ class ConsumerDaemon:
         try:
             handler.check()
             self._prepare_topics()
+            self._parts.prepare()
         except TicketOpsError as error:
             handler.close()
             self._note_trouble("start", error)
@@ -284,8 +287,3 @@ class ConsumerDaemon:
         if self._reader is None or not self._reader.joined:
             return Health(ok=False, reason="has not joined its group yet")
         return Health(ok=True, reason="ok")
-
-
-def rollout_group(group: str, percentage: int) -> str:
-    """The group to read with: beside others that keep theirs, one of our own."""
-    return group if percentage == 100 else f"{group}-ticketops"  # noqa: PLR2004 - all of a hundred
