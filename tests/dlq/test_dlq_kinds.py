@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 
 from support.cli import Cli
+from support.dead_tables import OutboxDeaths
 from support.dead_topics import TopicBox
 from support.deadletters import DeathBox, make_box
 from support.dlq_cli import Bookings, write_config
@@ -113,3 +115,15 @@ def test_one_backend_of_many_that_is_down(everything: Everything) -> None:
         "bookings": 1, "outbox": None, "compensations": None, "emails": 1,
     }  # fmt: skip
     assert "PostgreSQL is unreachable" in found["outbox"]["problem"]
+
+
+def test_doctor_discards_no_row_of_a_table(everything: Everything) -> None:
+    outbox = everything.boxes["outbox"]
+    assert isinstance(outbox, OutboxDeaths)
+    id_ = outbox.die("E1", age=500)
+    outbox.rows.sql("alter table booking.outbox_events alter payload drop not null")
+    outbox.rows.sql("update booking.outbox_events set payload = null where id = %s", UUID(id_))
+    done = everything.bookings("doctor", "-q", "outbox", "--fix", "--yes", "-o", "json")
+    assert done.code == ExitCode.BREACHED, done.err
+    assert [item["mended"] for item in done.json["items"] if item["subject"] == id_] == [False]
+    assert [letter.id for letter in outbox.queue.get([id_])] == [id_]

@@ -51,13 +51,16 @@ def mend(desk: Desk, queue: DeadLetterQueue, grace: float, reason: str, progress
 
 
 def unreadable(desk: Desk, opener: Opener, faults: Iterable[Fault]) -> Choice:
-    """The plan to discard what these faults say no decoder accepts, where it is a dead letter and still so."""
+    """The plan to discard what these faults say no decoder accepts, where it is a dead letter in Redis and still so.
+
+    In a table its row can be mended.
+    """
     now = desk.store.now()
     found = [fault for fault in faults if fault.kind is FaultKind.UNREADABLE]
     ids = tuple(dict.fromkeys(fault.subject for fault in found))
     return choose(
         Admission(verb=Verb.DISCARD),
-        DeadLetterSelector(ids=ids, where='body == "unreadable"', asked_at=now),
+        DeadLetterSelector(ids=ids, where='kind == "redis" && body == "unreadable"', asked_at=now),
         opener=opener,
         queues=tuple(dict.fromkeys(fault.queue for fault in found)),
         annotations=desk.annotations,
