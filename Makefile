@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo incident test check bench clean env
+.PHONY: demo incident test thorough check bench clean env
 .DEFAULT_GOAL := test
 
 env: $(READY)
@@ -24,6 +24,10 @@ incident: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 4 --dist loadgroup
+
+# `make test` tries the same examples of each property every time; this looks for new ones, and more of them.
+thorough: $(READY)
+	$(BIN)/python -m pytest -n 4 --dist loadgroup --hypothesis-profile thorough
 
 check: $(READY)
 	$(BIN)/ruff format --check .
