@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from support.engines import MakeProxy
+from support.seatservice import SeatService
 from support.waiting import eventually
 from support.workers import MakeWorker, Works, read_topic
 
@@ -128,7 +129,9 @@ def test_bad_input_dies_and_the_rest_is_sent(
         b"time": booking(confirmedAt="yesterday"),
         b"quoted": booking(user="quoted"),
         b"tombstone": None,
+        b"large": booking(failureReason="x" * 400_000),
     }
+    mail["worker"]["max_bytes"] = 400_000
     refused = {b"nobody": booking(user="stranger"), b"no-address": booking(user="none")}
     for record_key, value in {**hostile, **refused}.items():
         works.send(record_key, value, flush=False)
@@ -245,6 +248,25 @@ def test_without_a_way_to_find_addresses_it_does_not_start(make_worker: MakeWork
     worker = make_worker("w", **mail)
     assert worker.run(30.0) == 2
     assert "recipients_query" in worker.log
+
+
+def test_a_service_of_addresses_that_fails_costs_attempts_then_a_dead_letter(
+    works: Works, make_worker: MakeWorker, mail: dict[str, Any], client: Redis, key: str, seat_service: SeatService
+) -> None:
+    url = seat_service.url("/users/{user_id}")
+    mail["worker"]["emails"] |= {"recipients": "http", "recipients_url": url, "recipients_timeout": 0.5}
+    mail["worker"] |= {"max_attempts": 2, "circuit_failures": 3, "circuit_rest": 0.5}
+    seat_service.answer, seat_service.status = b'{"email": "a@b.org"}', 500
+    works.send("a", booking())
+    worker = make_worker("w", **mail).start()
+    (dead,) = works.dead(1)
+    assert (dead.reason, dead.death.attempts, len(seat_service.calls)) == ("max_retries_exceeded", 2, 2)
+    works.send("b", booking())
+    eventually(lambda: len(seat_service.calls) == 3)  # the circuit opens
+    seat_service.status = 200
+    eventually(lambda: entries(client, key))
+    assert worker.stop() == 0
+    assert [one["to"] for one in entries(client, key)] == [["a@b.org"]]
 
 
 def test_a_query_that_would_change_something_changes_nothing(

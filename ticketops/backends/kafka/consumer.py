@@ -25,6 +25,8 @@ from ticketops.options import KafkaOptions
 from ticketops.ports.consumers import Rebalance
 
 _LOG = logging.getLogger("ticketops.kafka")
+"""librdkafka's: heard while looking for faults alone."""
+_OURS = logging.getLogger("ticketops.consumer")
 _ANSWER = 5.0
 """Seconds to wait for an answer of a broker."""
 _PROBE_EVERY = 2.0
@@ -159,7 +161,7 @@ class KafkaRecordSource:
         orphans = self._watch.look(time.monotonic()) if self._watch else frozenset()
         if not orphans:
             return
-        _LOG.warning("partitions of the group have no owner; joins it anew, without its name: %s", sorted(orphans))
+        _OURS.warning("partitions of the group have no owner; joins it anew, without its name: %s", sorted(orphans))
         self._watch = None
         self.close()
         del self._settings["group.instance.id"]
