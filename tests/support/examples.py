@@ -1,7 +1,7 @@
 """How properties are tried: no example has a deadline, since a busy machine is slow.
 
-The same examples each time, so that a change alone makes a test fail; `make thorough` looks for new ones, and many more of
-them (`pytest --hypothesis-profile thorough`), and keeps what it finds in .hypothesis.
+The same examples each time, so that a change alone makes a test fail. `make thorough` looks for new ones, and many more
+of them (`pytest --hypothesis-profile thorough`), and keeps what it finds in .hypothesis.
 """
 
 from hypothesis import HealthCheck, settings
