@@ -215,6 +215,22 @@ class Known:
         return Story(at=self._now(), facts=facts, entries=timeline(facts), gaps=gaps, sources=sources)
 
 
+def everything_of(known: Known) -> object:
+    """All that a change would alter."""
+    rows = known.machine.rows
+    return (
+        dict(known.deaths.letters),
+        known.operations.log(limit=100),
+        [one.state for one in known.operations.recent(limit=100)],
+        dict(known.annotations.held("memory")),
+        list(known.outbox.done),
+        dict(known.relays.pauses),
+        dict(known.alerts.quiet),
+        dict(rows.subjects),
+        len(rows.history),
+    )
+
+
 @dataclass
 class ToldAlerts:
     """What a store of alerts says."""

@@ -13,7 +13,7 @@ import pytest
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from support.dashboard_sources import KEY, Known
+from support.dashboard_sources import KEY, Known, everything_of
 from support.dashboards import HOSTILE, INCIDENT, Scripted, go, run, settled, shown
 from support.machines import booking
 from support.waiting import eventually
@@ -69,22 +69,6 @@ async def planned(pilot: Any, key: str) -> None:
 
 async def told(pilot: Any, text: str) -> None:
     await settled(pilot, lambda: any(text in str(one.message) for one in pilot.app._notifications))
-
-
-def everything_of(known: Known) -> object:
-    """All that a change would alter."""
-    rows = known.machine.rows
-    return (
-        dict(known.deaths.letters),
-        known.operations.log(limit=100),
-        [one.state for one in known.operations.recent(limit=100)],
-        dict(known.annotations.held("memory")),
-        list(known.outbox.done),
-        dict(known.relays.pauses),
-        dict(known.alerts.quiet),
-        dict(rows.subjects),
-        len(rows.history),
-    )
 
 
 def test_a_read_only_context_is_refused_by_the_services() -> None:
