@@ -8,7 +8,7 @@ import pytest
 
 from support.dashboard_sources import KEY, Known
 from support.dashboards import HOSTILE, INCIDENT, Scripted, go, run, settled, shown
-from support.snapshots import OUTBOX, STATES, everything, group
+from support.snapshots import LETTERS, OUTBOX, STATES, everything, group
 from support.snapshots import said as told
 from ticketops.cli.reference import commands
 from ticketops.config.redact import redact
@@ -280,3 +280,28 @@ def test_eighty_columns_tell_why_a_booking_moved_however_long_its_states_names_a
         await settled(pilot, lambda: "the card was " in shown(pilot))
 
     run(scene, (80, 24), known)
+
+
+def test_names_that_the_snapshot_holds_are_foreign_text_too() -> None:
+    names = {HOSTILE: told(replace(STATES, machine=HOSTILE, stuck={HOSTILE: 3}, limits={HOSTILE: 1.0}, expired=1))}
+    hostile = everything(
+        lag=told((replace(group(Verdict.STOP, 9), group=HOSTILE),)),
+        dead_letters={HOSTILE: told(replace(LETTERS, queue=HOSTILE, depth=4, reasons={HOSTILE: 4}))},
+        states=names,
+    )
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        pilot.app.context = HOSTILE
+        feed.say(hostile)
+        await pilot.pause()
+        for words in (("home",), ("lag",), ("lag", HOSTILE), ("dlq",), ("worker",), ("state", HOSTILE)):
+            pilot.app.guide.go(words)
+            await pilot.pause()
+            for _ in range(4):
+                await pilot.press("j")
+                assert not {"\x1b", "\u202e", "\u200b"} & set(shown(pilot)), words
+        await pilot.press("colon", *"dlq")
+        await pilot.pause()
+        assert "\x1b" not in shown(pilot)
+
+    run(scene, (160, 40))
