@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -16,6 +17,7 @@ from support.waiting import eventually
 from ticketops.backends.memory.deadletters import MemoryDeadLetterQueue
 from ticketops.domain.deadletters import DeadLetter, Narrowing, QueueKind
 from ticketops.domain.fingerprint import group_of
+from ticketops.domain.operations import FrozenItem
 from ticketops.errors import BackendUnavailable
 from ticketops.tui.packed import PackedRows, Page, Picked, matching, ordered, place_of
 from ticketops.tui.reader import Progress, Reader
@@ -308,3 +310,23 @@ def test_foreign_text_in_a_row_is_safe() -> None:
     made = screen.made(screen.packed(evil))
     assert made.key == "a\x1b[31m"
     assert all(cell.isprintable() for cell in made.cells)
+
+
+def test_an_operation_shows_every_item_however_many() -> None:
+    known = Known()
+    (before,) = known.operations.recent(limit=1)
+    many = replace(before, id=uuid4(), created_at=before.created_at + timedelta(seconds=1))
+    items = [FrozenItem(queue="bookings", id=f"id-{n}", digest="", origin=str(n), key="k") for n in range(12_000)]
+    known.operations.create(many, items)
+
+    async def scene(pilot: Any, feed: Scripted) -> None:
+        feed.say(INCIDENT)
+        await go(pilot, f"ops {many.id}")
+        await settled(pilot, lambda: "of 12 000 read so far" in shown(pilot))
+        while "─ 12 000 ─" not in shown(pilot):
+            await pilot.press("G")
+            await pilot.pause(0.05)
+        await pilot.press("G")
+        await settled(pilot, lambda: " 12000  -" in shown(pilot))
+
+    run(scene, (120, 40), known)

@@ -100,6 +100,11 @@ class LongScreen(TabledScreen, Generic[T]):
         )
         self._reader.want(max(STEP, self.table.number + _AHEAD))
 
+    @property
+    def settled(self) -> bool:
+        """It has read as much as is wanted."""
+        return self._progress.waiting or self._progress.ended
+
     def _heard(self, reader: Reader[T], progress: Progress) -> None:
         if reader is not self._reader or not there(self):
             return

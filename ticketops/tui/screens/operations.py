@@ -1,11 +1,10 @@
 """Operations and what came of their items; the audit log."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from typing import ClassVar, Final
 
 from rich.text import Text
@@ -17,10 +16,13 @@ from textual.widgets import Static
 from ticketops.domain.lag.verdicts import Grade
 from ticketops.domain.operations import AuditEntry, Operation, OperationItem, OperationState
 from ticketops.tui.actions import ON_OPERATIONS, bindings
+from ticketops.tui.background import there
 from ticketops.tui.bar import Bar
 from ticketops.tui.looks import STYLES, age_of, command_of, moment_of, number, safe
+from ticketops.tui.packed import Fields
 from ticketops.tui.proposals import Step
 from ticketops.tui.screens.inspector import Inspector
+from ticketops.tui.screens.long import LongScreen
 from ticketops.tui.screens.reading import ReadScreen, pane
 from ticketops.tui.screens.whole import TEXT, WholeScreen, told
 from ticketops.tui.sources import Sources
@@ -28,7 +30,8 @@ from ticketops.tui.table import Column, LineTable, Row
 
 MOST: Final = 500
 """Operations, or lines of the audit log, that a screen holds; the commands show all."""
-_ITEMS: Final = 5000
+_DETAIL: Final = 400
+"""Characters of a text that a row keeps."""
 _AGAIN: Final = 1.0
 """Seconds after which an operation that runs is read again."""
 _GRADES: Final = {
@@ -70,7 +73,8 @@ class OperationsScreen(ReadScreen[tuple[datetime, list[Operation]]]):
         """See ReadScreen."""
         now, operations = found
         self._found = {str(operation.id): operation for operation in operations}
-        self.show_rows([_operation_row(operation, now) for operation in operations])
+        rows = [_operation_row(operation, now) for operation in operations]
+        self.show_rows(rows, f"the newest {MOST}" if len(rows) >= MOST else "")
 
     def words(self) -> tuple[str, ...]:
         """See TabledScreen."""
@@ -112,7 +116,7 @@ def _operation_row(operation: Operation, now: datetime) -> Row:
     return Row(str(operation.id), cells, (STYLES[_GRADES[operation.state]],), order)
 
 
-class OperationScreen(ReadScreen[tuple[Operation, list[OperationItem]]]):
+class OperationScreen(LongScreen[OperationItem]):
     """One operation: what was chosen and what came of it, item by item; read every second while it runs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*ON_OPERATIONS)]
@@ -137,7 +141,7 @@ class OperationScreen(ReadScreen[tuple[Operation, list[OperationItem]]]):
         yield Inspector(3)
 
     def on_mount(self) -> None:
-        """See ReadScreen."""
+        """See LongScreen."""
         super().on_mount()
         self._describe()
         self.set_interval(_AGAIN, self._read_on)
@@ -145,30 +149,44 @@ class OperationScreen(ReadScreen[tuple[Operation, list[OperationItem]]]):
     def _describe(self) -> None:
         if self._operation is None:
             return
+        self.total = self._operation.total
         self.query_one("#why-bar", Bar).show(f"2 {self._operation.verb}, {self._operation.state}")
         self.query_one("#why", Static).update(_described(self._operation))
 
     def _read_on(self) -> None:
         running = self._operation is not None and self._operation.state is OperationState.RUNNING
-        if running and self.is_current and getattr(self.app, "frozen_at", None) is None:
+        if running and self.settled and self.is_current and getattr(self.app, "frozen_at", None) is None:
             self.reload()
 
-    def read(self) -> tuple[Operation, list[OperationItem]]:
-        """See ReadScreen."""
+    def items(self) -> Generator[OperationItem]:
+        """See LongScreen."""
         with closing(self._sources.store()) as store:
             found = store.find(self._operation_id)
-            return found, list(islice(store.items(found.id), _ITEMS))
+            self.app.call_later(self._known, found)
+            yield from store.items(found.id)
+
+    def _known(self, operation: Operation) -> None:
+        self._operation = operation
+        if there(self):
+            self._describe()
+
+    def packed(self, item: OperationItem) -> Fields:
+        """See LongScreen."""
+        frozen = item.item
+        outcome = item.outcome.value if item.outcome else "-"
+        return str(item.number), outcome, frozen.queue, frozen.id, item.detail[:_DETAIL], frozen.key[:_DETAIL]
+
+    def made(self, fields: Fields) -> Row:
+        """See LongScreen."""
+        return Row(fields[0], tuple(safe(text) for text in fields))
+
+    def rank(self, fields: Fields, column: int) -> float | str | None:
+        """See LongScreen."""
+        return float(fields[0]) if column == 0 else str(fields[column]).lower()
 
     def planned(self, verb: str, keys: tuple[str, ...]) -> Step | None:  # noqa: ARG002 - all of it is meant
         """See TabledScreen."""
         return _step(self._sources, verb, self._operation_id)
-
-    def filled(self, read: tuple[Operation, list[OperationItem]]) -> None:
-        """See ReadScreen."""
-        self._operation, found = read
-        self._describe()
-        figure = f"the first {number(_ITEMS)} of {number(read[0].total)}" if len(found) >= _ITEMS else ""
-        self.show_rows([_item_row(item) for item in found], figure)
 
     def command(self) -> str:
         """See TabledScreen."""
@@ -177,13 +195,6 @@ class OperationScreen(ReadScreen[tuple[Operation, list[OperationItem]]]):
     def words(self) -> tuple[str, ...]:
         """See TabledScreen."""
         return ("ops", self._operation_id)
-
-
-def _item_row(item: OperationItem) -> Row:
-    frozen = item.item
-    outcome = item.outcome.value if item.outcome else "-"
-    cells = (str(item.number), safe(outcome), safe(frozen.queue), safe(frozen.id), safe(item.detail), safe(frozen.key))
-    return Row(str(item.number), cells, (), (-item.number,))
 
 
 def _described(operation: Operation) -> Text:
