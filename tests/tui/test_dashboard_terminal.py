@@ -20,7 +20,7 @@ from ticketops.embedded.valkey import ValkeyServer
 pytestmark = pytest.mark.skipif(TMUX is None, reason="tmux is not installed: there is no real terminal to draw in")
 LEFT = 20.0
 """Seconds: it is 0.2 where nobody else uses the machine, and what hangs would take longer."""
-SIZE = (100, 24)
+SIZE = (160, 24)
 """With room for how each of three backends is."""
 MARKS = ("PG", "REDIS", "KAFKA")
 """In the order of `Engines.all`."""
