@@ -11,6 +11,9 @@ TMUX = shutil.which("tmux")
 _ANSWERS = 60
 """Seconds that tmux has for each call."""
 
+_SIZES = {"COLUMNS", "LINES"}
+"""A terminal's own size counts, not that of whoever runs the tests."""
+
 
 class Terminal:
     """One tmux server of its own."""
@@ -22,7 +25,8 @@ class Terminal:
     def run(self, command: str, environment: dict[str, str]) -> None:
         line = f"{command}; echo $? > {self.code}; sleep 600"
         started = ["new-session", "-d", *self.size, line]
-        subprocess.run([*self._tmux(), *started], check=True, timeout=_ANSWERS, env={**os.environ, **environment})
+        inherited = {name: value for name, value in os.environ.items() if name not in _SIZES}
+        subprocess.run([*self._tmux(), *started], check=True, timeout=_ANSWERS, env={**inherited, **environment})
 
     def press(self, *keys: str) -> None:
         subprocess.run([*self._tmux(), "send-keys", *keys], check=True, timeout=_ANSWERS)
